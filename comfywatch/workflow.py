@@ -1,0 +1,141 @@
+"""What was dropped: from the bytes of a file to a prompt, or to the sentence that says why it is none.
+
+Two failures are told apart, because a file that is still being written looks like the first: ``NotJson`` may mend
+itself within ``settle_seconds``, ``NotAWorkflow`` will not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from comfywatch.problems import Problem
+
+UI_FORMAT_FIX = "In ComfyUI use Workflow > Export (API), and put the exported file here."
+
+
+class NotJson(ValueError):
+    """The bytes do not parse, or not yet."""
+
+
+class NotAWorkflow(ValueError):
+    """It parses, and is no prompt; ``problem`` says what it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A prompt as it was dropped; ``saved`` is the UI-format workflow it came with, if any.
+
+    ``prompt`` maps node ids to ``{"class_type": …, "inputs": {…}}``. ``digest`` is the SHA-256 of the prompt as
+    content: layout, key order and ``_meta`` do not count.
+    """
+
+    prompt: dict[str, Any]
+    digest: str
+    saved: dict[str, Any] | None = None
+
+
+def read_workflow(data: bytes) -> Dropped:
+    """The prompt in ``data``; raises ``NotJson`` or ``NotAWorkflow``."""
+    return _dropped(parse_json(data))
+
+
+def parse_json(data: bytes) -> Any:
+    """Any JSON in UTF-8, -16 or -32, with or without a byte order mark; raises ``NotJson``."""
+    if not data.strip(b" \t\r\n\0"):
+        raise NotJson("the file is empty")
+    try:
+        return json.loads(data.decode(_encoding(data)), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise NotJson("it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise NotJson(f"it is not text in UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise NotJson(f"{error.msg} in line {error.lineno}, column {error.colno}") from None
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise NotJson(str(error)) from None
+
+
+def digest_of(prompt: Mapping[str, Any]) -> str:
+    """SHA-256, in hex, of the prompt's content; raises ``ValueError`` for an infinite number (``1e999``)."""
+    plain = {key: _without_meta(node) for key, node in prompt.items()}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _encoding(data: bytes) -> str:
+    detected = json.detect_encoding(data)
+    return "utf-8" if detected == "utf-8" else detected
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotJson(f"{name} is not JSON")
+
+
+def _without_meta(node: Any) -> Any:
+    if isinstance(node, dict) and "_meta" in node:
+        return {key: value for key, value in node.items() if key != "_meta"}
+    return node
+
+
+def _dropped(value: Any) -> Dropped:
+    if not isinstance(value, dict):
+        raise _not_a_workflow(f"This is JSON, but no workflow: {_kind(value)} and not a map of nodes.")
+    if isinstance(value.get("nodes"), list):
+        raise NotAWorkflow(
+            Problem(
+                code="ui_format",
+                message="This is a workflow as ComfyUI's Save writes it (UI format), which ComfyUI's API does not take.",
+                fix=UI_FORMAT_FIX,
+            )
+        )
+    if isinstance(value.get("prompt"), dict) and "class_type" not in value:
+        return _from_post_body(value)
+    return _from_prompt(value, None)
+
+
+def _from_post_body(body: dict[str, Any]) -> Dropped:
+    """The prompt of a saved ``POST /prompt`` body, and the workflow that its ``extra_pnginfo`` may carry."""
+    extra = body.get("extra_data")
+    png_info = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
+    saved = png_info.get("workflow") if isinstance(png_info, dict) else None
+    return _from_prompt(body["prompt"], saved if isinstance(saved, dict) else None)
+
+
+def _from_prompt(prompt: dict[str, Any], saved: dict[str, Any] | None) -> Dropped:
+    if not prompt:
+        raise _not_a_workflow("The workflow has no nodes.")
+    strangers = [key for key, node in prompt.items() if not _is_node(node)]
+    if len(strangers) == len(prompt):
+        raise _not_a_workflow("This is JSON, but no workflow: no entry has a class_type.")
+    if strangers:
+        named = ", ".join(repr(key) for key in strangers[:5])
+        raise _not_a_workflow(f"Not every entry is a node with a class_type and inputs: {named}.")
+    try:
+        return Dropped(prompt=prompt, digest=digest_of(prompt), saved=saved)
+    except RecursionError:
+        raise _not_a_workflow("The workflow is nested too deeply.") from None
+    except ValueError:
+        raise _not_a_workflow("The workflow has a number that is too large for JSON.") from None
+
+
+def _is_node(node: Any) -> bool:
+    return (
+        isinstance(node, dict) and isinstance(node.get("class_type"), str) and isinstance(node.get("inputs", {}), dict)
+    )
+
+
+def _not_a_workflow(message: str) -> NotAWorkflow:
+    return NotAWorkflow(Problem(code="not_a_workflow", message=message, fix=UI_FORMAT_FIX))
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

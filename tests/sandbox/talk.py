@@ -1,0 +1,112 @@
+"""A client for these tests: posts, waits, listens; and small prompts to post."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import requests
+from PIL import Image
+
+from comfywatch.sandbox import Sandbox
+
+Json = dict[str, Any]
+PATIENCE = 5.0
+
+
+def node(class_type: str, **inputs: Any) -> Json:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def small(color: int = 7, prefix: str = "small", **size: int) -> Json:
+    """One picture, saved."""
+    picture = {"width": 16, "height": 8, "batch_size": 1, "color": color, **size}
+    return {"1": node("EmptyImage", **picture), "2": node("SaveImage", images=["1", 0], filename_prefix=prefix)}
+
+
+def png(color: int = 0, size: tuple[int, int] = (4, 4)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGBA", size, color).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Client:
+    """Talks to one sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._session.close()
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        options.setdefault("timeout", PATIENCE)
+        return self._session.request(method, self.sandbox.url + path, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self.request("POST", path, **options)
+
+    def submit(self, prompt: Json, **fields: Any) -> str:
+        """The id of an accepted prompt."""
+        answer = self.post("/prompt", json={"prompt": prompt, **fields})
+        assert answer.status_code == 200, answer.text
+        prompt_id: str = answer.json()["prompt_id"]
+        return prompt_id
+
+    def history(self, prompt_id: str) -> Json:
+        """Its entry in history, when it is there."""
+        until(lambda: prompt_id in self.get(f"/history/{prompt_id}").json())
+        entry: Json = self.get(f"/history/{prompt_id}").json()[prompt_id]
+        return entry
+
+    def run(self, prompt: Json, **fields: Any) -> Json:
+        """Post a prompt and wait for its end."""
+        return self.history(self.submit(prompt, **fields))
+
+    def upload(self, name: str, content: bytes, **fields: str) -> requests.Response:
+        return self.post("/upload/image", files={"image": (name, content)}, data=fields)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Ask until it is so; the pauses only spare the processor."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.002)):
+        if is_so():
+            return
+        pause.wait(0.002)
+    raise AssertionError("it never came true")
+
+
+def listen(sandbox: Sandbox, act: Callable[[], object], *, client_id: str, ends: int = 1) -> list[Json]:
+    """What one websocket hears from its opening on, until so many prompts are over; ``act`` sets it off."""
+
+    async def hear() -> list[Json]:
+        heard: list[Json] = []
+        left = ends
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{sandbox.url}/ws?clientId={client_id}") as socket,
+        ):
+            heard.append(json.loads((await socket.receive(PATIENCE)).data))
+            acting = asyncio.create_task(asyncio.to_thread(act))
+            while left:
+                heard.append(json.loads((await socket.receive(PATIENCE)).data))
+                left -= heard[-1]["type"] == "executing" and heard[-1]["data"]["node"] is None
+            await acting
+        return heard
+
+    return asyncio.run(hear())

@@ -1,0 +1,227 @@
+"""YAML as people write it: plain values in, plain values out.
+
+What makes a small file costly or ambiguous is refused: aliases, unknown tags, a key that is there twice, deep nesting.
+The caller bounds the size. Nothing but ``NotYaml`` leaves ``load``, whatever the text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import secrets
+from collections.abc import Hashable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+try:
+    from yaml import CSafeDumper as _SafeDumper
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # a PyYAML that was built without libyaml: the same results, slower
+    from yaml import SafeDumper as _SafeDumper  # type: ignore[assignment]  # it stands in for the C class
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]  # likewise
+
+WIDTH = 120
+MAX_DEPTH = 64  # far below what composing, which recurses, can take
+MAX_DIGITS = 128  # turning digits into a number takes quadratic time
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_TEXT = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Line breaks that not every version of YAML agrees on, or that fold badly: double quotes write them as escapes.
+_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
+
+
+class NotYaml(ValueError):
+    """The text is no YAML that comfywatch takes; ``line`` counts from 1 and is ``None`` where there is none to name."""
+
+    def __init__(self, sentence: str, *, line: int | None = None) -> None:
+        super().__init__(sentence if line is None else f"line {line}: {sentence}")
+        self.sentence = sentence
+        self.line = line
+
+
+class Flow(dict[str, Any]):
+    """A map that is dumped on one line: ``{host: gpu-box, state: running}``."""
+
+
+def load(text: str | bytes) -> Any:
+    """The one document in ``text``; ``None`` if there is nothing in it. Raises ``NotYaml``."""
+    if isinstance(text, bytes):
+        text = _decoded(text)
+    _refuse_characters(text)
+    try:
+        _refuse_structure(text)
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error) from error
+    except yaml.YAMLError as error:
+        raise NotYaml(str(error)) from error
+
+
+def dump(value: Any, *, header: str = "") -> bytes:
+    """``value`` as UTF-8, keys in their order; ``header`` becomes comment lines above it.
+
+    Takes ``datetime`` (written in UTC, whole seconds) and ``StrEnum``; a lone surrogate becomes U+FFFD.
+    """
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH, default_flow_style=False)
+    return ("".join(f"# {line}\n" for line in _clean(header).splitlines()) + _TIME.sub(r"\1:\2:\3Z", text)).encode()
+
+
+def shown(value: Any) -> str:
+    """``value`` as it reads in a sentence ("got 'high'"): short, on one line, only the kind of what is large."""
+    if isinstance(value, Mapping):
+        return "a map"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    if isinstance(value, datetime):
+        return f"the time {value.isoformat()}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:56]}…{text[0] if isinstance(value, str) else ''}"
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-8, or UTF-16 that says so; a byte order mark is taken off."""
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = None if utf_16 else data.count(b"\n", 0, error.start) + 1
+        raise NotYaml("this is not UTF-8 text; save the file as UTF-8", line=line) from error
+
+
+def _refuse_characters(text: str) -> None:
+    if found := _NO_TEXT.search(text.removeprefix("\ufeff")):
+        line = text.count("\n", 0, found.start() + 1) + 1
+        raise NotYaml(f"the character U+{ord(found[0]):04X} does not belong in a text file", line=line)
+
+
+def _refuse_structure(text: str) -> None:
+    """Stop at aliases and at depth before anything is composed: composing recurses, and follows aliases."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if documents > 1:
+            raise NotYaml("a second document begins here; only one is read", line=_line(event.start_mark))
+        if getattr(event, "anchor", None) is not None:
+            why = "anchors (&) and aliases (*) are not taken here; put text that begins with one in quotes"
+            raise NotYaml(why, line=_line(event.start_mark))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise NotYaml(f"nested more than {MAX_DEPTH} deep", line=_line(event.start_mark))
+
+
+def _not_yaml(error: yaml.MarkedYAMLError) -> NotYaml:
+    mark = error.problem_mark or error.context_mark
+    sentence = error.problem or error.context or "this is not YAML"
+    if "cannot start any token" in sentence:
+        sentence += " (indent with spaces, not tabs; put text that begins with @, ` or % in quotes)"
+    if "alphabetic or numeric" in sentence:
+        sentence += " (put text that begins with & or * in quotes)"
+    return NotYaml(sentence, line=_line(mark))
+
+
+def _line(mark: Any) -> int | None:
+    """PyYAML's two kinds of marks count lines from 0."""
+    return None if mark is None else mark.line + 1
+
+
+class _Loader(_SafeLoader):
+    """PyYAML's, and stricter; what its constructors trip over is told with the line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            kind = str(node.tag).rpartition(":")[2]
+            problem = f"{shown(node.value)} is no valid {kind}; put text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []  # "!!set x" brings a scalar here
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
+            if before := lines.get((key.tag, key.value)):
+                problem = f"the key {shown(key.value)} is there already (line {before})"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            lines[key.tag, key.value] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MAX_DIGITS:
+            problem = f"a number of more than {MAX_DIGITS} digits; put text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_yaml_int(node)
+
+
+def _refuse_tag(_: _Loader, node: yaml.Node) -> None:
+    tag = "a lone =" if node.tag.endswith(":value") else f"the tag {shown(node.tag)}"
+    raise yaml.constructor.ConstructorError(None, None, f"{tag} is not taken here; put text in quotes", node.start_mark)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor(None, _refuse_tag)  # every tag that has no constructor
+
+
+class _Dumper(_SafeDumper):
+    """PyYAML's, without aliases, and with quotes also where a YAML 1.2 parser would not see text."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # PyYAML's signature
+        return True
+
+
+def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    text = _clean(value)
+    return dumper.represent_scalar(_TEXT, text, style='"' if _BREAK.search(text) else None)
+
+
+def _represent_map(dumper: _Dumper, value: dict[Any, Any]) -> yaml.MappingNode:
+    return dumper.represent_mapping(_MAP, _with_clean_keys(value), flow_style=isinstance(value, Flow))
+
+
+def _represent_time(dumper: _Dumper, value: datetime) -> yaml.ScalarNode:
+    """A word that stands for the time until the text is made: libyaml quotes what has a colon within a flow map."""
+    utc = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    return dumper.represent_scalar(_TEXT, _TIME_MARK + utc.replace(":", "_"))
+
+
+def _clean(text: str) -> str:
+    """An exact ``str`` (not an enum's member) that UTF-8 can hold."""
+    return _SURROGATE.sub("\ufffd", str.__str__(text))
+
+
+def _with_clean_keys(value: dict[Any, Any]) -> dict[Any, Any]:
+    """File names that no encoding fits stay apart: each replacement that is taken already grows by one U+FFFD."""
+    if not any(isinstance(key, str) and _SURROGATE.search(key) for key in value):
+        return value
+    clean: dict[Any, Any] = {}
+    for key, item in value.items():
+        name = _clean(key) if isinstance(key, str) else key
+        while name != key and (name in value or name in clean):
+            name += "\ufffd"
+        clean[name] = item
+    return clean
+
+
+_TEXT = "tag:yaml.org,2002:str"
+_MAP = "tag:yaml.org,2002:map"
+_TIME_MARK = f"time-{secrets.token_hex(8)}-"  # random, so that no text can hold it
+_TIME = re.compile(rf"{_TIME_MARK}(\d{{4}}-\d\d-\d\dT\d\d)_(\d\d)_(\d\d)")
+_NUMBER_ELSEWHERE = re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+)$")
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_multi_representer(str, _represent_text)
+_Dumper.add_representer(dict, _represent_map)
+_Dumper.add_representer(Flow, _represent_map)
+_Dumper.add_representer(datetime, _represent_time)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER_ELSEWHERE, list("-+.0123456789"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))

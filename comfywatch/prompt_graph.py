@@ -1,0 +1,136 @@
+"""A prompt as a graph: which node needs which, what the outputs need, and what goes in a circle.
+
+Edges are the links that ComfyUI reads: those in inputs that the class has. Where the class is not known, a link is what
+looks like one. Everything here is linear and without recursion, and takes any JSON value for a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from comfywatch.schemas import Schemas
+from comfywatch.sentences import class_of
+
+KNOWN_OUTPUTS = frozenset(
+    {
+        "CLIPSave", "CheckpointSave", "Image Save", "ImageOnlyCheckpointSave", "LoraSave", "MaskPreview", "ModelSave",
+        "Preview3D", "PreviewAny", "PreviewAudio", "PreviewImage", "SaveAnimatedPNG", "SaveAnimatedWEBP", "SaveAudio",
+        "SaveAudioMP3", "SaveAudioOpus", "SaveGLB", "SaveImage", "SaveImageAdvanced", "SaveImageWebsocket",
+        "SaveLatent", "SaveLoRA", "SaveLoRANode", "SaveSVGNode", "SaveText", "SaveVideo", "SaveWEBM",
+        "ShowText|pysssss", "VAESave", "VHS_VideoCombine",
+    }
+)  # fmt: skip
+"""Output nodes that everybody knows, for when the server's schemas do not say it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptGraph:
+    """``nodes`` are the entries that are nodes; ``sources`` the nodes that each one is linked to."""
+
+    nodes: Mapping[str, Mapping[str, Any]]
+    sources: Mapping[str, tuple[str, ...]]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, prompt: Mapping[str, Any], schemas: Schemas | None) -> PromptGraph:
+        """The graph of what ComfyUI would read, as far as ``schemas`` tell."""
+        nodes = {node_id: node for node_id, node in prompt.items() if class_of(node)}
+        return cls(
+            nodes=nodes,
+            sources={
+                node_id: tuple(
+                    dict.fromkeys(
+                        value[0]
+                        for _, value in links(node, schemas)
+                        if len(value) == 2 and isinstance(value[0], str) and value[0] in nodes
+                    )
+                )
+                for node_id, node in nodes.items()
+            },
+            outputs=tuple(node_id for node_id, node in nodes.items() if _is_output(class_of(node), schemas)),
+        )
+
+    def upstream(self, ids: Iterable[str]) -> frozenset[str]:
+        """These nodes and all that they need."""
+        return _reached(ids, self.sources)
+
+    def downstream(self, ids: Iterable[str]) -> frozenset[str]:
+        """These nodes and all that need them."""
+        targets: dict[str, list[str]] = {}
+        for node_id, sources in self.sources.items():
+            for source in sources:
+                targets.setdefault(source, []).append(node_id)
+        return _reached(ids, targets)
+
+    def cycles(self, within: Iterable[str], *, at_most: int = 10) -> tuple[tuple[str, ...], ...]:
+        """Circles among the nodes ``within``; each of them in the order of need."""
+        found: list[tuple[str, ...]] = []
+        done: set[str] = set()
+        for start in within:
+            if start not in done and len(found) < at_most:
+                found += self._cycles_from(start, done, at_most - len(found))
+        return tuple(found)
+
+    def _cycles_from(self, start: str, done: set[str], at_most: int) -> list[tuple[str, ...]]:
+        found: list[tuple[str, ...]] = []
+        position = {start: 0}
+        path = [(start, iter(self.sources.get(start, ())))]
+        while path and len(found) < at_most:
+            node_id, rest = path[-1]
+            source = next(rest, None)
+            if source is None:
+                path.pop()
+                del position[node_id]
+                done.add(node_id)
+            elif source in position:
+                found.append(tuple(step for step, _ in path[position[source] :]))
+            elif source not in done:
+                position[source] = len(path)
+                path.append((source, iter(self.sources.get(source, ()))))
+        return found
+
+
+def links(node: Mapping[str, Any], schemas: Schemas | None) -> Iterator[tuple[str, list[Any]]]:
+    """Inputs that ComfyUI takes for a link, well formed or not."""
+    class_type = class_of(node)
+    for name, value in inputs_of(node).items():
+        if isinstance(value, list) and _is_link(value, class_type, name, schemas):
+            yield name, value
+
+
+def inputs_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its inputs; empty if it has none."""
+    inputs = node.get("inputs")
+    return inputs if isinstance(inputs, Mapping) else {}
+
+
+def _is_link(value: list[Any], class_type: str, name: str, schemas: Schemas | None) -> bool:
+    if schemas is None or class_type not in schemas:
+        return _looks_like_link(value)
+    spec = schemas.input(class_type, name)
+    if spec is None:
+        return False
+    return not spec.is_dynamic or _looks_like_link(value)  # a server that cannot expand a dynamic one ignores it
+
+
+def _looks_like_link(value: list[Any]) -> bool:
+    return len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
+
+
+def _is_output(class_type: str, schemas: Schemas | None) -> bool:
+    if schemas is not None and class_type in schemas:
+        return schemas.is_output(class_type)
+    return class_type in KNOWN_OUTPUTS
+
+
+def _reached(ids: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    reached = set(ids)
+    todo = list(reached)
+    while todo:
+        for node_id in edges.get(todo.pop(), ()):
+            if node_id not in reached:
+                reached.add(node_id)
+                todo.append(node_id)
+    return frozenset(reached)

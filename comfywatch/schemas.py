@@ -1,0 +1,228 @@
+"""ComfyUI's node schemas (``/object_info``): which classes there are, what each takes and gives.
+
+One reader for whoever asks about a node. The answer is megabytes for some hundred classes, of which a workflow uses a
+few: each class is kept as packed JSON and read when it is asked for. Nothing a package wrote makes it raise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+_UNUSED = frozenset({"description", "output_tooltips", "price_badge", "essentials_category", "name"})
+_UPLOADS = ("image_upload", "video_upload", "audio_upload", "file_upload", "upload")
+_CLASSES_READ_AT_ONCE = 128
+_PACKAGE = "custom_nodes."
+
+
+class Generation(StrEnum):
+    """What a server's schemas tell of its age, where its version is not known."""
+
+    OLDER = "older"
+    NEWER = "newer"
+    """It checks the options of V3 inputs too, as ComfyUI does since 0.8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One input of a class; ``type`` is ``COMBO`` for a choice in either notation, else ComfyUI's word."""
+
+    name: str
+    type: str
+    required: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choices: tuple[Any, ...] | None = None
+    """What may be chosen, mostly strings; ``None`` if it is no choice, or only the server knows."""
+    is_v1_list: bool = False
+    """The notation that every ComfyUI checks; V3's ``COMBO`` is checked by newer ones only."""
+
+    @property
+    def is_upload(self) -> bool:
+        """Its choices are files of the server's input folder, which can be uploaded."""
+        return any(self.options.get(key) for key in _UPLOADS)
+
+    @property
+    def is_remote(self) -> bool:
+        """Its choices are fetched by the browser: not knowable from here."""
+        return "remote" in self.options or "remote_combo" in self.options
+
+    @property
+    def is_dynamic(self) -> bool:
+        """It brings further inputs along, named ``thisname.another``."""
+        return self.type.startswith("COMFY_") and self.type != "COMFY_MATCHTYPE_V3"
+
+
+class Schemas:
+    """The classes of one server at one time; made by ``read``."""
+
+    __slots__ = (
+        "_output_classes", "_packed", "_read", "_shown_as", "display_names", "fingerprint", "packages", "version_hint"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        packed: Mapping[str, bytes],
+        *,
+        output_classes: frozenset[str],
+        display_names: Mapping[str, str],
+        packages: frozenset[str],
+        version_hint: Generation,
+    ) -> None:
+        self._packed = packed
+        self._output_classes = output_classes
+        self._read: dict[str, tuple[Mapping[str, InputSpec], tuple[str, ...]]] = {}
+        self._shown_as: dict[str, str] | None = None
+        self.display_names = display_names
+        """Class to the name that people see."""
+        self.packages = packages
+        """Folders in ``custom_nodes/`` of which at least one class is there."""
+        self.version_hint = version_hint
+        self.fingerprint = _fingerprint(packed)
+        """The same for the same schemas, in whatever order the server lists the classes."""
+
+    @classmethod
+    def read(cls, object_info: Mapping[str, Any]) -> Schemas:
+        """From the answer of ``/object_info``, which is not kept; what is no class is left out."""
+        packed: dict[str, bytes] = {}
+        output_classes: set[str] = set()
+        display_names: dict[str, str] = {}
+        packages: set[str] = set()
+        newer = False
+        for class_type, entry in _entries(object_info):
+            packed[class_type] = _pack(entry)
+            newer = newer or "search_aliases" in entry or b'"COMFY_' in packed[class_type]
+            if entry.get("output_node") is True:
+                output_classes.add(class_type)
+            if isinstance(entry.get("display_name"), str):
+                display_names[class_type] = entry["display_name"]
+            module = entry.get("python_module")
+            if isinstance(module, str) and module.startswith(_PACKAGE):
+                packages.add(module.removeprefix(_PACKAGE))
+        return cls(
+            packed,
+            output_classes=frozenset(output_classes),
+            display_names=MappingProxyType(display_names),
+            packages=frozenset(packages),
+            version_hint=Generation.NEWER if newer else Generation.OLDER,
+        )
+
+    def __contains__(self, class_type: object) -> bool:
+        return class_type in self._packed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def is_output(self, class_type: str) -> bool:
+        """Whether a prompt with this class alone has an output."""
+        return class_type in self._output_classes
+
+    def shown_as(self, name: str) -> str | None:
+        """The class that people see as ``name``, or that is spelled so but for case and blanks."""
+        if self._shown_as is None:
+            self._shown_as = {_letters(shown): class_type for class_type, shown in self.display_names.items()}
+            self._shown_as |= {_letters(class_type): class_type for class_type in self._packed}
+        return self._shown_as.get(_letters(name))
+
+    def entry(self, class_type: str) -> dict[str, Any]:
+        """The class as the server describes it, without its texts for people; empty for an unknown one."""
+        try:
+            entry: dict[str, Any] = json.loads(self._packed.get(class_type, b"{}"))
+        except RecursionError:  # the stack is deeper here than it was in ``read``
+            return {}
+        return entry
+
+    def inputs(self, class_type: str) -> Mapping[str, InputSpec]:
+        """Required ones first, then optional ones, as listed; hidden ones are not there."""
+        return self._class(class_type)[0]
+
+    def input(self, class_type: str, name: str) -> InputSpec | None:
+        """The input called ``name``, or the dynamic one which brings it along (``images`` for ``images.image0``)."""
+        inputs = self.inputs(class_type)
+        spec = inputs.get(name)
+        if spec is None and "." in name:
+            spec = inputs.get(name.partition(".")[0])
+            return spec if spec is not None and spec.is_dynamic else None
+        return spec
+
+    def outputs(self, class_type: str) -> tuple[str, ...]:
+        """The type of each output slot."""
+        return self._class(class_type)[1]
+
+    def _class(self, class_type: str) -> tuple[Mapping[str, InputSpec], tuple[str, ...]]:
+        known = self._read.get(class_type)
+        if known is None:
+            if len(self._read) >= _CLASSES_READ_AT_ONCE:
+                self._read.clear()
+            entry = self.entry(class_type)
+            output = entry.get("output")
+            types = tuple(map(_type, output)) if isinstance(output, list) else ()
+            known = self._read[class_type] = MappingProxyType(dict(_inputs(entry))), types
+        return known
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).casefold()
+
+
+def _entries(object_info: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for class_type, entry in object_info.items() if isinstance(object_info, Mapping) else ():
+        if isinstance(entry, Mapping):
+            yield class_type, entry
+
+
+def _pack(entry: Mapping[str, Any]) -> bytes:
+    kept = {key: value for key, value in entry.items() if key not in _UNUSED}
+    try:
+        return json.dumps(kept, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    except (TypeError, ValueError, RecursionError):  # not from JSON, or nested without end
+        return b"{}"
+
+
+def _fingerprint(packed: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for class_type in sorted(packed):
+        digest.update(class_type.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+        digest.update(packed[class_type])
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _inputs(entry: Mapping[str, Any]) -> Iterator[tuple[str, InputSpec]]:
+    sections = entry.get("input")
+    for section in ("required", "optional"):
+        specs = sections.get(section) if isinstance(sections, dict) else None
+        for name, spec in specs.items() if isinstance(specs, dict) else ():
+            yield name, _input(name, spec, required=section == "required")
+
+
+def _input(name: str, spec: Any, *, required: bool) -> InputSpec:
+    parts = spec if isinstance(spec, list) and spec else [spec]
+    kind = parts[0]
+    options = parts[1] if len(parts) > 1 and isinstance(parts[1], dict) else {}
+    if isinstance(kind, list):
+        return InputSpec(
+            name=name, type=_type(kind), required=required, options=options, choices=tuple(kind), is_v1_list=True
+        )
+    listed = options.get("options") if kind == "COMBO" else None
+    return InputSpec(
+        name=name,
+        type=_type(kind),
+        required=required,
+        options=options,
+        choices=tuple(listed) if isinstance(listed, list) else None,
+    )
+
+
+def _type(kind: Any) -> str:
+    if isinstance(kind, list):
+        return "COMBO"
+    return kind if isinstance(kind, str) else ""

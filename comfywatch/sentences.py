@@ -1,0 +1,196 @@
+"""What is said about a node, in the same words wherever it is found: by our own check, or by ComfyUI's refusal.
+
+Names and values come from strangers' files: they are shortened, and shown without reading what is nested in them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from comfywatch.model_folders import PLACES
+from comfywatch.problems import Problem
+
+LONGEST = 120
+EXPORT = "In ComfyUI use Workflow > Export (API), and put the exported file here."
+
+
+def called(node_id: str, node: Any) -> str:
+    """``KSampler 'My sampler' (node 3)``."""
+    class_type = class_of(node)
+    title = _title(node)
+    name = shortened(class_type) or "The node"
+    named = f"{name} '{shortened(title)}'" if title and title != class_type else name
+    return f"{named} (node {shortened(node_id)})"
+
+
+def class_of(node: Any) -> str:
+    """Its ``class_type``, or nothing."""
+    class_type = node.get("class_type") if isinstance(node, Mapping) else None
+    return class_type if isinstance(class_type, str) else ""
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence names it."""
+    if isinstance(value, str):
+        return f"'{shortened(value)}'"
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() < 256):
+        return str(value)
+    return {list: "a list", dict: "an object", int: "a huge number"}.get(type(value), "something else")
+
+
+def shortened(text: str, *, to: int = LONGEST) -> str:
+    """One line of at most ``to`` characters."""
+    line = " ".join(text[: 10 * to].split())
+    return line if len(line) <= to else f"{line[: to - 1]}…"
+
+
+@dataclass(slots=True)
+class NearNames:
+    """Looks for what a wrong name may be meant to be; a few times only: that takes milliseconds, and few are read."""
+
+    left: int = 20
+
+    def of(self, word: str, names: Iterable[str]) -> str | None:
+        """The nearest of ``names``, if one is near; letters in another case count as the same."""
+        if self.left <= 0 or len(word) > LONGEST:
+            return None
+        self.left -= 1
+        sought = word.casefold()
+        parts = _threes(sought)
+        folded = {name.casefold(): name for name in names}
+        likely = heapq.nlargest(10, folded, key=lambda name: len(parts & _threes(name)))
+        found = difflib.get_close_matches(sought, likely, n=1, cutoff=0.7)
+        return folded[found[0]] if found else None
+
+    def of_model(self, word: str, names: Iterable[str]) -> str | None:
+        """The same for files: by the name without folder and suffix."""
+        stems = {_stem(name): name for name in names} if self.left > 0 else {}
+        found = self.of(_stem(word), stems)
+        return None if found is None else stems[found]
+
+
+def class_missing(
+    node_id: str, node: Any, class_type: str, *, same: str | None = None, near: str | None = None
+) -> Problem:
+    """``same`` is the class that people see under this name, ``near`` one that is called nearly so."""
+    name = shortened(class_type)
+    message = f"{called(node_id, node)} is not installed in this ComfyUI."
+    fix = "Install the package that has it (ComfyUI-Manager finds it by this name), and restart ComfyUI."
+    if same is not None:
+        message = f"'{name}' is called {same} in workflow files."
+        fix = f"Write {same} as the class_type of node {shortened(node_id)}."
+    elif near is not None:
+        fix += f" Or did you mean {near}?"
+    return Problem(code="missing_node_type", message=message, fix=fix, node=node_id, class_type=class_type)
+
+
+def model_missing(
+    node_id: str, node: Any, input_name: str, wanted: str, folder: str, *, near: str | None = None, alias_of: str = ""
+) -> Problem:
+    """``near`` is one that is installed; ``alias_of`` the name in the workflow, if the config put ``wanted`` for it."""
+    stands_for = f", which config.yaml puts for '{shortened(alias_of)}'," if alias_of else ""
+    fix = f"Put it into models/{PLACES.get(folder, folder)}/ of ComfyUI"
+    if near is not None:
+        pair = {alias_of or wanted: near}
+        fix += f", or use '{near}' (models: {json.dumps(pair, ensure_ascii=False)} in config.yaml)"
+    return Problem(
+        code="value_not_in_list",
+        message=f"Model '{shortened(wanted)}'{stands_for} is not installed in {folder}.",
+        fix=f"{fix}.",
+        node=node_id,
+        class_type=class_of(node),
+        input=input_name,
+    )
+
+
+def no_prompt() -> Problem:
+    """Something that is no map of nodes."""
+    return Problem(code="invalid_prompt", message="This is no workflow: it is not a map of nodes.", fix=EXPORT)
+
+
+def no_outputs() -> Problem:
+    """Nothing would be kept."""
+    return Problem(
+        code="prompt_no_outputs",
+        message="Nothing in the workflow is an output, so there is nothing to run.",
+        fix="Add a node that saves or previews something, such as SaveImage, and export the workflow again.",
+    )
+
+
+def no_class(node_id: str) -> Problem:
+    """An entry that is no node."""
+    return Problem(
+        code="invalid_prompt",
+        message=f"Entry '{shortened(node_id)}' is no node: it has no class_type.",
+        fix=EXPORT,
+        node=node_id,
+    )
+
+
+def no_inputs(node_id: str, node: Any) -> Problem:
+    """A node that lacks even an empty ``inputs``."""
+    return Problem(
+        code="invalid_prompt",
+        message=f"{called(node_id, node)} has no inputs.",
+        fix=EXPORT,
+        node=node_id,
+        class_type=class_of(node),
+    )
+
+
+def bad_link(node_id: str, node: Any, input_name: str, what: str, *, code: str = "bad_linked_input") -> Problem:
+    """``what`` goes on after the input's name."""
+    return Problem(
+        code=code,
+        message=f"{called(node_id, node)}: {shortened(input_name)} {what}.",
+        fix=f"Connect {shortened(input_name)} again in ComfyUI, and export the workflow anew.",
+        node=node_id,
+        class_type=class_of(node),
+        input=input_name,
+    )
+
+
+def dangling(node_id: str, node: Any, input_name: str, source: str) -> Problem:
+    """A link to a node that is not there."""
+    return bad_link(node_id, node, input_name, f"is linked to node {shortened(source)}, which is not in the workflow")
+
+
+def no_such_slot(node_id: str, node: Any, input_name: str, slot: int, source: str) -> Problem:
+    """A link to an output that the other node does not have; ``source`` is how that node is called."""
+    what = f"is linked to output {shown(slot)} of {source}, which has no such output"
+    return bad_link(node_id, node, input_name, what, code="exception_during_validation")
+
+
+def cycle(nodes: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Problem]:
+    """One for each node of the circle; ``ids`` in the order in which each needs the next, and the last the first."""
+    way = [shortened(node_id) for node_id in (*ids[:20], *(["…"] if len(ids) > 20 else []), ids[0])]
+    for node_id in ids[:20]:
+        yield Problem(
+            code="dependency_cycle",
+            message=f"These nodes wait for each other in a circle: {' → '.join(way)}.",
+            fix="Disconnect one of these links in ComfyUI, and export the workflow again.",
+            node=node_id,
+            class_type=class_of(nodes.get(node_id)),
+        )
+
+
+def _title(node: Any) -> str:
+    meta = node.get("_meta") if isinstance(node, Mapping) else None
+    title = meta.get("title") if isinstance(meta, Mapping) else None
+    return title.strip() if isinstance(title, str) else ""
+
+
+def _threes(word: str) -> set[str]:
+    """All that is three letters long in ``word``: what two names share of it is cheap to count."""
+    return {word[at : at + 3] for at in range(len(word) - 2)}
+
+
+def _stem(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or name

@@ -1,0 +1,284 @@
+"""What is wrong with a prompt, found before ComfyUI sees it: all of it at once, with the mend.
+
+Two rules. As ComfyUI does, only what an output needs is looked at, and of a node only the inputs that its class has; a
+class that is missing refuses the whole. And what is not known is not guessed: without schemas or inventory little is
+said, and nothing that a server could contradict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from comfywatch import sentences
+from comfywatch.inventory import Inventory, Mode
+from comfywatch.model_folders import ModelInputs
+from comfywatch.model_names import missing_models, respell
+from comfywatch.problems import Problem, Severity, errors
+from comfywatch.prompt_graph import PromptGraph, links
+from comfywatch.schemas import Generation, Schemas
+from comfywatch.sentences import NearNames, called, class_of, shown
+
+__all__ = ["Partial", "Verdict", "as_answered", "is_invalid", "partial_outputs", "respell", "validate", "verdict_of"]
+
+INVALID_CODES = frozenset(
+    {"invalid_prompt", "bad_linked_input", "dependency_cycle", "prompt_no_outputs", "no_prompt"}
+    | {"not_json", "not_a_workflow", "ui_format"}
+)
+"""Faults of the workflow itself: no server could run it, whatever is installed there."""
+
+_NUMBERED = re.compile(r"\d+(:\d+)*", re.ASCII)
+_NO_ALIASES: Mapping[str, str] = MappingProxyType({})
+
+
+class Verdict(StrEnum):
+    """What ``POST /prompt`` would come to; ``PARTIAL`` is accepted, and some outputs are dropped."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """The output nodes that would run, and those that ComfyUI would leave out."""
+
+    runs: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A prompt beside what is known of the server; ``needed`` are the nodes that ComfyUI would look into."""
+
+    prompt: Mapping[str, Any]
+    graph: PromptGraph
+    needed: frozenset[str]
+    ids_are_numbers: bool
+    schemas: Schemas | None
+    inventory: Inventory | None
+    replaced: frozenset[str]
+    near: NearNames = field(default_factory=NearNames)
+
+    def knows(self, class_type: str) -> bool:
+        """Whether the schemas say what the class takes."""
+        return self.schemas is not None and class_type in self.schemas
+
+    def is_missing(self, class_type: str) -> bool:
+        """Whether the server is known not to have the class."""
+        installed = None if self.inventory is None else self.inventory.node_classes
+        if self.knows(class_type) or class_type in self.replaced or class_type in (installed or ()):
+            return False
+        if self.schemas is not None:
+            return True
+        return installed is not None and self.inventory is not None and self.inventory.mode is Mode.ONLINE
+
+
+def validate(
+    prompt: Any,
+    *,
+    schemas: Schemas | None = None,
+    inventory: Inventory | None = None,
+    aliases: Mapping[str, str] = _NO_ALIASES,
+    deny_nodes: Collection[str] = (),
+    replaced: Collection[str] = (),
+) -> tuple[Problem, ...]:
+    """Every problem of ``prompt``, which may be any JSON value; what is new comes before what repeats.
+
+    ``aliases`` are model names of the config (wanted: installed); ``replaced`` are classes that the server replaces by
+    others before it looks (``/node_replacements``).
+    """
+    if not isinstance(prompt, Mapping):
+        return (sentences.no_prompt(),)
+    if not prompt:
+        return (sentences.no_outputs(),)
+    case = _case(prompt, schemas, inventory, frozenset(replaced))
+    models = ModelInputs(schemas=case.schemas, inventory=inventory)
+    return _news_first(
+        (
+            *(sentences.no_class(node_id) for node_id in prompt if node_id not in case.graph.nodes),
+            *_denied(case, deny_nodes),
+            *_missing_classes(case),
+            *_no_outputs(case),
+            *_bad_links(case),
+            *_cycles(case),
+            *missing_models(_with_models(case), models, aliases, case.near),
+        )
+    )
+
+
+def is_invalid(problems: Iterable[Problem]) -> bool:
+    """Whether the fault is the workflow's own (``invalid``), and not the server's or the project's (``blocked``).
+
+    Some outputs may run nevertheless: where ``verdict_of`` says ``partial``, a server could run it.
+    """
+    return any(problem.code in INVALID_CODES for problem in errors(problems))
+
+
+def verdict_of(prompt: Any, problems: Iterable[Problem], schemas: Schemas | None) -> Verdict:
+    """ComfyUI's answer, foreseen from the ``problems`` that ``validate`` found; unknown without schemas."""
+    if not schemas:
+        return Verdict.UNKNOWN
+    found = tuple(problems)
+    parts = partial_outputs(prompt, found, schemas)
+    if not parts.runs:
+        return Verdict.REJECTED if parts.dropped or errors(found) else Verdict.UNKNOWN
+    return Verdict.PARTIAL if parts.dropped else Verdict.OK
+
+
+def partial_outputs(prompt: Any, problems: Iterable[Problem], schemas: Schemas) -> Partial:
+    """ComfyUI's rule: an output runs if nothing that it needs is wrong, unless a class is missing, be it elsewhere."""
+    if not isinstance(prompt, Mapping):
+        return Partial()
+    graph = PromptGraph.of(prompt, schemas)
+    refused = [problem for problem in errors(as_answered(problems, schemas)) if problem.code != "node_denied"]
+    if len(graph.nodes) < len(prompt) or any(problem.code == "missing_node_type" for problem in refused):
+        return Partial(dropped=graph.outputs)
+    broken = graph.downstream(_places(problem for problem in refused))
+    return Partial(
+        runs=tuple(node_id for node_id in graph.outputs if node_id not in broken),
+        dropped=tuple(node_id for node_id in graph.outputs if node_id in broken),
+    )
+
+
+def as_answered(problems: Iterable[Problem], schemas: Schemas) -> tuple[Problem, ...]:
+    """The same, with warnings for what this server would find out only at run time."""
+    return tuple(
+        changed(problem, severity=Severity.WARNING) if _is_found_late(problem, schemas) else problem
+        for problem in problems
+    )
+
+
+def _is_found_late(problem: Problem, schemas: Schemas) -> bool:
+    if problem.code != "value_not_in_list" or schemas.version_hint is not Generation.OLDER:
+        return False
+    spec = schemas.input(problem.class_type, problem.input)
+    return spec is not None and not spec.is_v1_list
+
+
+def _case(
+    prompt: Mapping[str, Any], schemas: Schemas | None, inventory: Inventory | None, replaced: frozenset[str]
+) -> _Case:
+    known = schemas or None  # an answer without a single class is no knowledge
+    graph = PromptGraph.of(prompt, known)
+    return _Case(
+        prompt=prompt,
+        graph=graph,
+        needed=graph.upstream(graph.outputs),
+        ids_are_numbers=all(map(_NUMBERED.fullmatch, prompt)),
+        schemas=known,
+        inventory=inventory,
+        replaced=replaced,
+    )
+
+
+def _denied(case: _Case, deny_nodes: Collection[str]) -> Iterator[Problem]:
+    for node_id, node in case.graph.nodes.items():
+        if class_of(node) in deny_nodes:
+            yield Problem(
+                code="node_denied",
+                message=f"{called(node_id, node)} is not allowed here (deny_nodes in config.yaml).",
+                fix="Leave it out, or ask whoever runs comfywatch to allow it.",
+                node=node_id,
+                class_type=class_of(node),
+            )
+
+
+def _missing_classes(case: _Case) -> Iterator[Problem]:
+    hints: dict[str, dict[str, str | None]] = {}
+    for node_id, node in case.graph.nodes.items():
+        class_type = class_of(node)
+        if not case.is_missing(class_type):
+            continue
+        if class_type not in hints:
+            hints[class_type] = _hints(case, class_type)
+        yield sentences.class_missing(node_id, node, class_type, **hints[class_type])
+
+
+def _hints(case: _Case, class_type: str) -> dict[str, str | None]:
+    if case.schemas is None:
+        installed = (case.inventory and case.inventory.node_classes) or frozenset()
+        return {"near": case.near.of(class_type, sorted(installed))}
+    same = case.schemas.shown_as(class_type)
+    return {"same": same} if same else {"near": case.near.of(class_type, case.schemas)}
+
+
+def _no_outputs(case: _Case) -> Iterator[Problem]:
+    everything_known = all(case.knows(class_of(node)) for node in case.graph.nodes.values())
+    if not case.graph.outputs and everything_known and len(case.graph.nodes) == len(case.prompt):
+        yield sentences.no_outputs()
+
+
+def _bad_links(case: _Case) -> Iterator[Problem]:
+    for node_id, node in case.graph.nodes.items():
+        if node_id not in case.needed or class_of(node) in case.replaced:
+            continue
+        if not isinstance(node.get("inputs"), Mapping):
+            yield sentences.no_inputs(node_id, node)
+        for name, value in links(node, case.schemas):
+            problem = _bad_link(case, node_id, name, value)
+            if problem is not None:
+                yield problem
+
+
+def _bad_link(case: _Case, node_id: str, name: str, value: list[Any]) -> Problem | None:
+    node = case.graph.nodes[node_id]
+    if len(value) != 2:
+        what = f"is a list of {len(value)}; a link is a list of two, the other node's id and the number of its output"
+        return sentences.bad_link(node_id, node, name, what)
+    source, slot = value
+    if not isinstance(source, str):
+        return sentences.bad_link(node_id, node, name, f"is linked to {shown(source)}; a node's id is a text")
+    if source not in case.prompt:
+        sure = case.knows(class_of(node)) or not case.ids_are_numbers or _NUMBERED.fullmatch(source)
+        return sentences.dangling(node_id, node, name, source) if sure else None
+    if not isinstance(slot, int):
+        return sentences.bad_link(
+            node_id, node, name, f"asks for output {shown(slot)}; outputs are numbered 0, 1, 2, …"
+        )
+    other = case.graph.nodes.get(source)
+    if other is None or case.schemas is None or not case.knows(class_of(other)):
+        return None
+    outputs = len(case.schemas.outputs(class_of(other)))
+    return (
+        None if -outputs <= slot < outputs else sentences.no_such_slot(node_id, node, name, slot, called(source, other))
+    )
+
+
+def _cycles(case: _Case) -> Iterator[Problem]:
+    in_order = (node_id for node_id in case.graph.nodes if node_id in case.needed)
+    for ids in case.graph.cycles(in_order):
+        yield from sentences.cycle(case.graph.nodes, ids)
+
+
+def _with_models(case: _Case) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Nodes whose models count: needed ones, and what hangs on a missing class, which may be an output."""
+    nodes = case.graph.nodes
+    if case.schemas is None:
+        looked_at: Collection[str] = case.needed if case.graph.outputs else nodes
+    else:
+        missing = (node_id for node_id, node in nodes.items() if not case.knows(class_of(node)))
+        looked_at = case.needed | case.graph.upstream(missing)
+    return ((node_id, node) for node_id, node in nodes.items() if node_id in looked_at)
+
+
+def _places(problems: Iterable[Problem]) -> frozenset[str]:
+    return frozenset(problem.node for problem in problems if problem.node)
+
+
+def _news_first(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Readers see the first few: what says something new goes before the same about yet another node."""
+    news: list[Problem] = []
+    repeats: list[Problem] = []
+    seen: set[tuple[str, str]] = set()
+    for problem in problems:
+        about = problem.class_type if problem.code == "missing_node_type" else problem.message
+        (repeats if (problem.code, about) in seen else news).append(problem)
+        seen.add((problem.code, about))
+    return (*news, *repeats)

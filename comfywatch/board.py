@@ -1,0 +1,138 @@
+"""Which ``status.yaml`` is due, and what goes into it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from comfywatch import status
+from comfywatch.dispatch import Dispatcher
+from comfywatch.effects import StatusWritten, WriteStatus
+from comfywatch.intake import Intake
+from comfywatch.jobs import Job, JobState
+from comfywatch.ledger import Ledger
+from comfywatch.link import Link, ServerState
+from comfywatch.projects import Projects
+from comfywatch.settings import Settings
+from comfywatch.store import FileRecord
+
+SHORTEST_PAUSE = 1.0
+"""Seconds between two writes of one project's file, at least."""
+AGAIN_SECONDS = 10.0
+"""After a write that failed."""
+SIGN_OF_LIFE_SECONDS = 60.0
+IDLE_SIGN_OF_LIFE_SECONDS = 3600.0
+MARGIN = timedelta(minutes=5)
+"""How long after the promised sign of life a reader may conclude that the daemon is off."""
+LARGE_BYTES = 64 * 1024
+DRAG_HINT = "meanwhile the file can be dragged into ComfyUI's window"
+
+
+class Board:
+    """``misplaced`` are notices for no project in particular. Times are monotonic, by project."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, projects: Projects, intake: Intake, dispatcher: Dispatcher
+    ) -> None:
+        self.misplaced: tuple[str, ...] = ()
+        self._settings = settings
+        self._ledger = ledger
+        self._projects = projects
+        self._intake = intake
+        self._dispatcher = dispatcher
+        self._not_before: dict[str, float] = {}
+        self._life_due: dict[str, float] = {}
+        self._writing: set[str] = set()
+        self._failed: dict[str, str] = {}
+
+    def plan(self, *, now: float, at: datetime) -> Iterator[WriteStatus]:
+        """The files that are due."""
+        for project in [name for name, due in self._life_due.items() if due <= now]:
+            self._ledger.changed.add(project)
+        for project in sorted(self._ledger.changed):
+            if project not in self._writing and self._not_before.get(project, 0) <= now:
+                self._ledger.changed.discard(project)
+                if self._projects[project].is_there and self._projects[project].is_ours:
+                    yield self.write(project, now=now, at=at)
+
+    def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:
+        """The file of one project as it should be now."""
+        content = self._content(project, now=now, is_stopping=is_stopping)
+        is_busy = any(not entry.job.is_final for entry in content.entries)
+        every = max(SIGN_OF_LIFE_SECONDS, self._settings.progress_seconds) if is_busy else IDLE_SIGN_OF_LIFE_SECONDS
+        self._life_due[project] = now + every
+        self._writing.add(project)
+        pause = SHORTEST_PAUSE * max(1.0, len(content.entries) / 200)
+        self._not_before[project] = now + pause
+        document = status.document(content, at=at, next_within=timedelta(seconds=every) + MARGIN)
+        return WriteStatus(project=project, folder=self._projects.folder(project), document=document)
+
+    def written(self, event: StatusWritten, *, now: float) -> None:
+        """A file is in place, or could not be written."""
+        self._writing.discard(event.project)
+        if event.error is None:
+            self._failed.pop(event.project, None)
+            return
+        why = event.error.strerror or str(event.error)
+        if self._failed.get(event.project) != why:
+            logger.bind(project=event.project).warning(
+                "status.yaml cannot be written ({}); trying again every {} s", why, AGAIN_SECONDS
+            )
+        self._failed[event.project] = why
+        self._not_before[event.project] = now + AGAIN_SECONDS
+        self._ledger.changed.add(event.project)
+
+    def next_due(self) -> float:
+        """When ``plan`` has something to do even if nothing happens."""
+        times = [
+            self._not_before.get(project, 0)
+            for project in self._ledger.changed
+            if project not in self._writing and self._projects[project].is_there and self._projects[project].is_ours
+        ]
+        return min([*times, *self._life_due.values()], default=math.inf)
+
+    def _content(self, project: str, *, now: float, is_stopping: bool) -> status.Project:
+        known = self._projects[project]
+        link = self._dispatcher.server_for(known.url, now=now).link
+        listed = self._ledger.store.listing(project)
+        arriving = {
+            path: f"being written: it does not parse yet (since {arriving.since:%H:%M:%S} UTC)"
+            for (name, path), arriving in self._intake.arriving.items()
+            if name == project and self._ledger.file(name, path) is None
+        }
+        notices = (*known.notices, *known.misplaced, *self._intake.notices(project), *self.misplaced)
+        return status.Project(
+            name=project,
+            link=link,
+            host=self._settings.owner,
+            entries=tuple(self._entry(record, job, link) for record, job in listed),
+            arriving=arriving,
+            notices=notices,
+            is_stopping=is_stopping,
+        )
+
+    def _entry(self, record: FileRecord, job: Job, link: Link) -> status.Entry:
+        reason = self._reason(job, link)
+        return status.Entry(
+            path=record.path, job=replace(job), reason=reason, note=record.note, is_gone=record.gone and job.is_final
+        )
+
+    def _reason(self, job: Job, link: Link) -> str:
+        """Why an unfinished job waits, in words."""
+        if job.is_final or job.state in {JobState.BLOCKED, JobState.INVALID}:
+            return ""
+        waits_for = self._dispatcher.follower.waits_for.get(job.id, "")
+        if job.state is not JobState.PENDING:
+            return waits_for if job.outcome is not None else ""
+        if job.held:
+            return f"{job.held}; to run it: comfywatch retry {job.project}/{job.path.removesuffix('.json')}"
+        held = self._projects.waits_for(job.project)
+        if held:
+            return held
+        if link.state is not ServerState.UP:
+            return f"ComfyUI is {link.state} at {link.url} ({link.message}); {DRAG_HINT}"
+        return waits_for or "waits for its turn"

@@ -1,0 +1,196 @@
+"""From the end of a prompt to its run folder: every output fetched whole, and ``result.yaml`` last, as the proof.
+
+Runs on a worker thread; all it needs comes in a ``Collection``, and it may be run again after a crash at any point:
+what was renamed into place is whole and is not fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from comfywatch import files, plain_yaml
+from comfywatch.comfy import Comfy
+from comfywatch.comfy_errors import ComfyError, Missing
+from comfywatch.history import Outcome, OutputFile
+from comfywatch.jobs import Job, workflow_name
+from comfywatch.names import distinct, safe_name, shortened
+from comfywatch.recipe import recipe
+
+RESULT = "result.yaml"
+WORKFLOW = "workflow.json"
+OUTPUTS = "outputs"
+HEADER = "Written by comfywatch; edits are overwritten."
+
+
+class LeadsOut(OSError):
+    """A link stands where a folder of ours should be: writing there could leave the project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """What is to be collected. ``folder`` is the project's; ``prompt`` what was submitted."""
+
+    job: Job
+    outcome: Outcome
+    prompt: Mapping[str, Any]
+    folder: Path
+    server: str
+    comfyui_version: str
+    system: Mapping[str, Any]
+    hint: str = ""
+    unique_names: bool = True
+    keep_previews: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What came of it. ``gone`` names outputs that ComfyUI no longer has; after an ``error`` it is tried again."""
+
+    job: int
+    gone: tuple[str, ...] = ()
+    error: ComfyError | OSError | None = None
+
+
+def collect(task: Collection, comfy: Comfy) -> Collected:
+    """Fetch, and write the result; never raises what belongs to the network or the disk."""
+    try:
+        run = run_folder(task.folder, task.job.folder)
+        fetched, gone = _fetch_all(task, run, comfy)
+        if gone:
+            return Collected(job=task.job.id, gone=tuple(gone))
+        prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        files.write_whole(run / WORKFLOW, prompt)
+        files.write_whole(run / RESULT, plain_yaml.dump(result_document(task, fetched), header=HEADER))
+        files.sync_folder(run)
+    except (ComfyError, OSError) as error:
+        return Collected(job=task.job.id, error=error)
+    return Collected(job=task.job.id)
+
+
+def run_folder(project: Path, folder: str) -> Path:
+    """``outputs/X/001`` in ``project``, made if need be; raises ``LeadsOut`` for a link on the way."""
+    here = project
+    if not here.is_dir():
+        raise FileNotFoundError(f"the project folder {project.name} is not there")
+    for part in (OUTPUTS, *PurePosixPath(folder).parts):
+        here /= part
+        if not here.is_dir():
+            here.mkdir(exist_ok=True)
+        if here.is_symlink():
+            raise LeadsOut(f"{here.relative_to(project)} is a link; make it a folder")
+    return here
+
+
+def highest_run_on_disk(project: Path, path: str) -> int:
+    """The highest run number among the folders of a workflow, 0 if there are none."""
+    runs = project / OUTPUTS / workflow_name(path)
+    try:
+        return max((int(entry.name) for entry in runs.iterdir() if entry.name.isdecimal()), default=0)
+    except OSError:
+        return 0
+
+
+def result_document(task: Collection, fetched: list[dict[str, Any]]) -> dict[str, Any]:
+    """``result.yaml`` as DESIGN 4 lists it."""
+    job, outcome = task.job, task.outcome
+    document = {
+        "schema": 1,
+        "project": job.project,
+        "workflow": job.path,
+        "digest": job.digest,
+        "run": job.run,
+        "prompt_id": job.prompt_id,
+        "server": task.server,
+        "comfyui_version": task.comfyui_version,
+        "state": outcome.state.value,
+        "submitted": job.submitted,
+        "started": outcome.started or job.started,
+        "finished": outcome.finished or job.finished,
+        "seconds": outcome.seconds,
+        "settings": recipe(task.prompt),
+        "outputs": fetched,
+        "texts": [{"node": node, "text": text} for node, text in outcome.texts],
+        "problems": [problem.as_dict() for problem in outcome.problems],
+        "hint": task.hint,
+        "system": dict(task.system),
+    }
+    return {key: value for key, value in document.items() if value not in (None, "")}
+
+
+def wanted(outcome: Outcome, *, keep_previews: bool) -> Iterator[OutputFile]:
+    """The files to fetch, each once, in ComfyUI's order."""
+    kinds = {"output", "temp"} if keep_previews else {"output"}
+    seen = set()
+    for file in outcome.files:
+        place = (file.kind, file.subfolder, file.filename)
+        if file.kind in kinds and place not in seen:
+            seen.add(place)
+            yield file
+
+
+def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
+    """Each file to fetch with its name in the run folder: safe on every system, no two alike."""
+    taken = {RESULT, WORKFLOW}
+    stem = safe_name(PurePosixPath(workflow_name(task.job.path)).name)
+    lead = f"{shortened(stem, to_bytes=80)}_{task.job.run_name}_" if task.unique_names else ""
+    named = []
+    for file in wanted(task.outcome, keep_previews=task.keep_previews):
+        named.append((file, distinct(shortened(lead + safe_name(file.filename)), taken)))
+    return named
+
+
+def _fetch_all(task: Collection, run: Path, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:
+    """What was fetched, for ``result.yaml``, and the names of what ComfyUI no longer has.
+
+    If anything is gone the run folder is emptied of this attempt's files: the next attempt makes them anew.
+    """
+    fetched: list[dict[str, Any]] = []
+    gone: list[str] = []
+    for file, name in names_of(task):
+        try:
+            size, sha256 = _have(run / name) or _fetch(file, run / name, comfy)
+        except Missing:
+            gone.append(file.filename)
+            continue
+        fetched.append(
+            {
+                "path": name,
+                "name": file.filename,
+                "node": file.node,
+                "kind": file.key,
+                "bytes": size,
+                "sha256": sha256,
+            }
+        )
+    if gone:
+        for row in fetched:
+            with suppress(OSError):
+                (run / row["path"]).unlink()
+    return fetched, gone
+
+
+def _fetch(file: OutputFile, target: Path, comfy: Comfy) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with (
+        comfy.view(filename=file.filename, subfolder=file.subfolder, kind=file.kind) as download,
+        files.whole(target) as handle,
+    ):
+        for chunk in download.chunks():
+            handle.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def _have(target: Path) -> tuple[int, str] | None:
+    """Size and digest of what is in place already, from before a crash."""
+    if target.is_symlink() or not target.is_file():
+        return None
+    with target.open("rb") as handle:
+        return target.stat().st_size, hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,375 @@
+"""Between the jobs and the ComfyUIs: who is posted next, who is looked for, what each answer belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from loguru import logger
+
+from comfywatch import installed
+from comfywatch.adopt import adopt
+from comfywatch.asks import Adopt, Answer, Ask, Installed, Look, Peek, Post, Refresh, Sightings, TakeOut
+from comfywatch.collect import Collected, Collection
+from comfywatch.comfy_errors import TooLarge
+from comfywatch.comfy_values import Accepted
+from comfywatch.decide import Step, next_step, next_to_post, window
+from comfywatch.effects import AskServer, Collect, Effect, Upload, Uploaded, WriteFile
+from comfywatch.endings import too_large
+from comfywatch.follow import Follower
+from comfywatch.history import Outcome
+from comfywatch.inputs import MISSING
+from comfywatch.jobs import Job, JobState
+from comfywatch.jobs import Post as PostStage
+from comfywatch.ledger import Ledger
+from comfywatch.link import Link, ServerState
+from comfywatch.missing import to_peek
+from comfywatch.projects import Projects
+from comfywatch.server import Server
+from comfywatch.settings import Settings
+from comfywatch.submission import prompt_in
+from comfywatch.submit import Submitter
+from comfywatch.urls import safe_url
+
+EXAMINED_AT_ONCE = 25
+"""Prompts that are looked at between two commits, so that a flood of drops delays nothing else."""
+_ASKED_ALONE = {Step.TAKE_OUT, Step.POST_AGAIN}
+RECENT = 20
+"""Completed jobs whose time decides how many are kept in ComfyUI's queue."""
+
+
+class Dispatcher:
+    """``servers`` maps addresses without credentials to what is known of each.
+
+    Nothing is posted before ``knows_files``: which prompts in ComfyUI are ours shows only beside our files.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        projects: Projects,
+        submitter: Submitter,
+        follower: Follower,
+        *,
+        must_adopt: bool,
+        now: float,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.projects = projects
+        self.submitter = submitter
+        self.follower = follower
+        self.servers: dict[str, Server] = {}
+        self.addresses: dict[str, str] = {}
+        self.has_failed = False
+        self.knows_files = False
+        self._must_adopt = must_adopt
+        self._turns: dict[str, int] = {}
+        self._collecting: set[int] = set()
+        self._uploading: set[int] = set()
+        self._uploads: dict[int, Mapping[tuple[str, str], str]] = {}
+        self._asked: list[tuple[str, Ask]] = []
+        self._to_write: list[WriteFile] = []
+        self.main = self.server_for(settings.comfyui_url, now=now)
+
+    def server_for(self, url: str, *, now: float) -> Server:
+        """The server at this address, known from now on."""
+        key = safe_url(url)
+        if key not in self.servers:
+            self.addresses[key] = url
+            life = self.ledger.store.fact(f"life {key}") or 1
+            link = Link(url=key, poll_seconds=self.settings.poll_seconds, life=life, next_ask=now)
+            server = Server(link=link, must_adopt=self._must_adopt)
+            server.recent = self.ledger.store.recent_seconds(server=key, limit=RECENT)
+            inventory, schemas = installed.from_disk(installed.Place.of(self.settings, key))
+            if inventory is not None or schemas is not None:
+                server.set_installed(inventory, schemas)
+            self.servers[key] = server
+        return self.servers[key]
+
+    def server_of(self, job: Job, *, now: float) -> Server:
+        """Where a job is, or is to go."""
+        if job.post is not PostStage.NONE and job.server:
+            return self.server_for(self.addresses.get(job.server, job.server), now=now)
+        return self.server_for(self.projects[job.project].url, now=now)
+
+    def ask_soon(self, url: str, ask: Ask) -> None:
+        """Ask for something that a person wants."""
+        self._asked.append((safe_url(url), ask))
+
+    # --- what came back
+
+    def answered(self, answer: Answer, *, now: float, at: datetime) -> None:
+        """An ask was answered, or could not be."""
+        server = self.servers[answer.url]
+        before = server.link
+        if server.take(answer, now=now):
+            self.follower.retry_at.clear()
+        if isinstance(answer.ask, Post | Look | TakeOut):
+            self._answered_for_jobs(answer, server, now=now, at=at)
+        else:
+            self._answered_for_server(answer, server, now=now, at=at)
+        self._note_link(before, server)
+
+    def _answered_for_jobs(self, answer: Answer, server: Server, *, now: float, at: datetime) -> None:
+        match answer.ask, answer.result:
+            case Post() as ask, result:
+                accepted = result if isinstance(result, Accepted) else None
+                self.follower.posted(ask, accepted, answer.error, server, now)
+            case Look() as ask, seen:
+                server.looked(took=answer.took, now=now)
+                if isinstance(seen, Sightings):
+                    self.follower.looked(ask, seen, server, now=now, at=at)
+            case TakeOut() as ask, _:
+                self.follower.taken_out(ask, server, now=now)
+
+    def _answered_for_server(self, answer: Answer, server: Server, *, now: float, at: datetime) -> None:
+        match answer.ask, answer.result:
+            case Refresh(), result:
+                self._refreshed(server, result if isinstance(result, Installed) else None, now=now, at=at)
+            case Peek(), True:
+                server.next_refresh = now
+            case Adopt(), tuple(found):
+                server.must_adopt = False
+                adopt(found, self.ledger, server)
+
+    def _note_link(self, before: Link, server: Server) -> None:
+        link = server.link
+        if link.life != before.life:
+            self.ledger.store.save_fact(f"life {link.url}", link.life)
+        if (link.state, link.message, link.version) == (before.state, before.message, before.version):
+            return
+        if link.state is not before.state:
+            if link.state is ServerState.UP:
+                logger.info("ComfyUI is up at {}", link.url)
+            else:
+                logger.warning(
+                    "ComfyUI is {}: {}; asking again every {} s at most", link.state, link.message, link.poll_seconds
+                )
+        self.ledger.changed.update(job.project for job in self.ledger.jobs.values())
+
+    def _refreshed(self, server: Server, found: Installed | None, *, now: float, at: datetime) -> None:
+        server.refreshed(found, now=now)
+        if found is None:
+            logger.warning("ComfyUI did not say what it has installed; asking again in a minute")
+        else:
+            inventory, schemas = installed.from_server(found, server.inventory, at=at)
+            place = installed.Place.of(self.settings, server.url)
+            self._to_write += installed.written(place, found, inventory)
+            if server.set_installed(inventory, schemas):
+                logger.info("{} node classes, {} model folders", len(found.object_info), len(found.models))
+        self._look_again(server, now=now)
+
+    def _look_again(self, server: Server, *, now: float) -> None:
+        """What is installed may have changed: so may what is blocked or not yet posted."""
+        for job in list(self.ledger.jobs.values()):
+            if self.server_of(job, now=now) is not server or job.id in self.ledger.active:
+                continue
+            if job.state is JobState.PENDING:
+                self.ledger.unexamined[job.id] = None
+            elif job.state is JobState.BLOCKED:
+                self.submitter.free(job, server)
+
+    def collected(self, result: Collected, *, now: float, at: datetime) -> None:
+        """A run folder is complete, or could not be completed."""
+        self._collecting.discard(result.job)
+        job = self.follower.collected(result, now=now, at=at)
+        if job is None:
+            return
+        self.has_failed = self.has_failed or job.state is JobState.FAILED
+        server = self.servers.get(job.server)
+        seconds = (job.outcome or {}).get("seconds")
+        if server is not None and job.state is JobState.COMPLETED and seconds is not None:
+            server.recent = [seconds, *server.recent][:RECENT]
+
+    # --- what is to be done
+
+    def plan(self, *, now: float, at: datetime) -> Iterator[Effect]:
+        """Everything that is due, for all servers."""
+        self._examine(now=now)
+        self._end_unposted(at=at)
+        yield from self._to_write
+        self._to_write.clear()
+        for url, ask in self._asked:
+            yield AskServer(url=url, ask=ask)
+        self._asked.clear()
+        yield from self._collections(now=now)
+        for server in list(self.servers.values()):
+            yield from self._for_server(server, now=now, at=at)
+
+    def _for_server(self, server: Server, *, now: float, at: datetime) -> Iterator[Effect]:
+        asks: list[Ask] = []
+        if server.link.takes_jobs and self.knows_files:
+            asks += self._follow_up(server, now=now, at=at)
+            yield from self._posts(server, now=now, at=at)
+            if server.must_adopt:
+                asks += server.if_due(Adopt(), 0, now)
+        asks += server.routine(now=now, peek=lambda: self._peek(server, now=now))
+        for ask in asks:
+            yield AskServer(url=server.url, ask=ask)
+
+    def _follow_up(self, server: Server, *, now: float, at: datetime) -> Iterator[Ask]:
+        """What is due for the jobs that this ComfyUI has or may have; they are looked for together."""
+        to_look: list[Job] = []
+        for job in [job for job in self.ledger.active.values() if self.server_of(job, now=now) is server]:
+            if server.is_busy_with(job.id):
+                continue
+            step = next_step(job, absence=self.follower.absences.get(job.id), may_start=False)
+            if step is Step.END_CANCELLED:
+                self.follower.cancel_now(job, at=at)
+            elif step in _ASKED_ALONE and self._may_try(job, now):
+                yield from self._alone(job, step, server)
+            elif step is not Step.COLLECT:
+                to_look.append(job)
+        if to_look and server.next_look <= now and Look not in server.asking:
+            server.asking.add(Look)
+            yield self._look(to_look, server)
+
+    def _alone(self, job: Job, step: Step, server: Server) -> Iterator[Ask]:
+        if step is Step.TAKE_OUT:
+            server.taking_out.add(job.id)
+            yield self.follower.take_out(job)
+        elif (again := self.submitter.again(job)) is not None:
+            self.follower.absences.pop(job.id, None)
+            server.posting.add(job.id)
+            yield again
+
+    def _look(self, jobs: list[Job], server: Server) -> Look:
+        witness = self.ledger.store.latest_finished(server=server.url, life=server.link.life)
+        return Look(prompts={job.id: job.prompt_id for job in jobs}, witness=witness.prompt_id if witness else "")
+
+    def _posts(self, server: Server, *, now: float, at: datetime) -> Iterator[Effect]:
+        if server.must_adopt or (server.schemas is None and not server.is_fresh):
+            return
+        lying = list(self.ledger.in_flight(server.url))
+        setting = self.settings.max_in_flight
+        room = window(server.recent, setting=None if setting == "auto" else setting) - len(lying)
+        if room <= 0 or any(job.losses for job in lying):
+            return
+        ready = [job for job in self.ledger.jobs.values() if self._is_ready(job, server, now)]
+        for job in next_to_post(ready, room=room, priorities=self.projects.priorities(), turns=self._turns):
+            if job.losses and lying:
+                return  # a suspect goes alone
+            self._turns[job.project] = max(self._turns.values(), default=0) + 1
+            lying.append(job)
+            yield self._start(job, server, at=at)
+            server.moved_on(now=now)
+            if job.losses:
+                return
+
+    def _start(self, job: Job, server: Server, *, at: datetime) -> Effect:
+        """Post it, or, if it names files of the project, send those first."""
+        uploads = self._uploads.pop(job.id, None)
+        if uploads is None:
+            found = tuple(file for file in self.submitter.input_files(job, server) if file.path is not None)
+            if found:
+                self._uploading.add(job.id)
+                return Upload(url=server.url, job=job.id, files=found)
+        server.posting.add(job.id)
+        return AskServer(url=server.url, ask=self.submitter.prepare(job, server, uploads or {}, at=at))
+
+    def uploaded(self, event: Uploaded, *, now: float) -> None:
+        """A job's input files are on the server, or could not be sent."""
+        self._uploading.discard(event.job)
+        job = self.ledger.jobs.get(event.job)
+        if job is None:
+            return
+        if event.error is None:
+            self._uploads[event.job] = event.names
+        elif isinstance(event.error, TooLarge):
+            self.submitter.block(job, too_large(event.error), self.server_of(job, now=now))
+        else:
+            self.follower.put_off(job, f"its input files cannot be sent yet: {event.error}", now=now)
+
+    def files_changed(self, *, now: float) -> None:
+        """A scan is done: input files that jobs wait for may have come."""
+        for job in [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]:
+            if any(problem.code == MISSING for problem in job.problems):
+                self.submitter.free(job, self.server_of(job, now=now))
+
+    def _is_ready(self, job: Job, server: Server, now: float) -> bool:
+        return (
+            job.state is JobState.PENDING
+            and job.id not in self.ledger.active
+            and job.id not in self._uploading
+            and not job.held
+            and self._may_try(job, now)
+            and self.submitter.examined.get(job.id) == server.fingerprint
+            and not self.projects.waits_for(job.project)
+            and self.server_of(job, now=now) is server
+        )
+
+    def _may_try(self, job: Job, now: float) -> bool:
+        return self.follower.retry_at.get(job.id, 0) <= now
+
+    def _examine(self, *, now: float) -> None:
+        for job_id in list(self.ledger.unexamined)[:EXAMINED_AT_ONCE]:
+            del self.ledger.unexamined[job_id]
+            job = self.ledger.jobs.get(job_id)
+            if job is not None and not job.held and job.state is JobState.PENDING and job_id not in self.ledger.active:
+                self.submitter.is_ready(job, self.server_of(job, now=now))
+
+    def _end_unposted(self, *, at: datetime) -> None:
+        """What a person no longer wants, and no ComfyUI has, ends here."""
+        for job in list(self.ledger.active.values()):
+            if job.post is PostStage.NONE and next_step(job, absence=None, may_start=False) is Step.END_CANCELLED:
+                self.follower.cancel_now(job, at=at)
+
+    def _collections(self, *, now: float) -> Iterator[Effect]:
+        for job in list(self.ledger.active.values()):
+            if job.outcome is None or job.id in self._collecting or not self._may_try(job, now):
+                continue
+            server = self.server_of(job, now=now)
+            if job.outcome["files"] and not server.link.takes_jobs:
+                continue
+            self._collecting.add(job.id)
+            yield Collect(url=server.url, task=self._collection(job, server))
+
+    def _peek(self, server: Server, *, now: float) -> Peek | None:
+        blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
+        return to_peek([job for job in blocked if self.server_of(job, now=now) is server], server)
+
+    def next_due(self, *, now: float) -> float:
+        """When ``plan`` has something to do even if nothing happens."""
+        times = [server.next_due() for server in self.servers.values()]
+        if self.ledger.unexamined or self._asked or self._to_write:
+            times.append(now)
+        for job in self.ledger.active.values():
+            server = self.server_of(job, now=now)
+            is_to_look = job.is_in_flight and Look not in server.asking and not server.is_busy_with(job.id)
+            if server.link.takes_jobs and is_to_look:
+                times.append(server.next_look)
+        times += [due for due in self.follower.retry_at.values() if due > now]
+        return min(times)
+
+    def is_idle(self) -> bool:
+        """Whether every unfinished job is held, blocked or invalid, judged by what its server has now."""
+        if self.ledger.active or self.ledger.unexamined:
+            return False
+        pending = [job for job in self.ledger.jobs.values() if job.state is JobState.PENDING]
+        if any(not job.held and not self.projects.waits_for(job.project) for job in pending):
+            return False
+        blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
+        return not blocked or all(server.is_fresh for server in self.servers.values() if server.link.takes_jobs)
+
+    def down_for(self, *, now: float) -> float:
+        """How long the longest-missing server has been down, in seconds; 0 if all are up."""
+        return max(
+            (now - server.down_since for server in self.servers.values() if server.down_since is not None), default=0
+        )
+
+    def _collection(self, job: Job, server: Server) -> Collection:
+        body = self.ledger.store.submitted(job.id)
+        return Collection(
+            job=job,
+            outcome=Outcome.from_dict(job.outcome or {}),
+            prompt=prompt_in(body) if body else {},
+            folder=self.projects.folder(job.project),
+            server=server.url,
+            comfyui_version=server.link.version,
+            system=server.inventory.system if server.inventory else {},
+            hint=job.hint,
+            unique_names=self.settings.output_names == "unique",
+            keep_previews=self.settings.previews == "keep",
+        )

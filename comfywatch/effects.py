@@ -1,0 +1,116 @@
+"""What the engine wants done, performed after the commit; and what comes back beside ``asks.Answer``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from comfywatch.asks import Answer, Ask
+from comfywatch.collect import Collected, Collection
+from comfywatch.comfy_errors import ComfyError
+from comfywatch.inputs import InputFile
+from comfywatch.tree import Forest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskServer:
+    """To the thread that asks this ComfyUI; answered by ``Answer``."""
+
+    url: str
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """To the pool; answered by ``Collected``."""
+
+    url: str
+    task: Collection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """To the pool: send a job's input files to its ComfyUI; answered by ``Uploaded``."""
+
+    url: str
+    job: int
+    files: tuple[InputFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """To the pool: read the project folders; answered by ``Scanned``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteStatus:
+    """To the pool; answered by ``StatusWritten``."""
+
+    project: str
+    folder: Path
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile:
+    """To the pool: a file of ours below ``state/``."""
+
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchProjects:
+    """To the watcher: exactly these projects."""
+
+    names: frozenset[str]
+
+
+Effect: TypeAlias = AskServer | Collect | Upload | Scan | WriteStatus | WriteFile | WatchProjects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """Something may have changed at this path."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """The files are on the server: their names there, by node and input; or ``error`` says why not."""
+
+    job: int
+    names: Mapping[tuple[str, str], str]
+    error: ComfyError | OSError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What lies in the project folders; ``took`` in seconds."""
+
+    forest: Forest
+    took: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusWritten:
+    """``status.yaml`` of a project is in place, or ``error`` says why not."""
+
+    project: str
+    error: OSError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchAdded:
+    """A folder is watched from now on: what was written before is found by a scan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """There may be requests in the database, or it is time to stop."""
+
+
+Event: TypeAlias = Touched | Scanned | StatusWritten | WatchAdded | Woken | Answer | Collected | Uploaded

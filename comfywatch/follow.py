@@ -1,0 +1,311 @@
+"""Following a job from its POST to its end: what each answer means for it.
+
+Every change goes to the ledger; nothing here asks or waits. What is only worth remembering until the next start (when a
+prompt was missed, when to try again) is kept in memory: after a crash it is found out anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from loguru import logger
+
+from comfywatch import endings
+from comfywatch.asks import Absent, AtWork, Ended, Look, Post, Sighting, Sightings, TakeOut, Waiting
+from comfywatch.collect import Collected
+from comfywatch.comfy_errors import Broken, ComfyError, NotComfy, Rejected, TooLarge, Truncated, Unreachable
+from comfywatch.comfy_values import Accepted
+from comfywatch.decide import (
+    MAX_LOSSES,
+    MAX_REFUSALS,
+    MAX_RERUNS,
+    Absence,
+    Witness,
+    after_absence,
+    counts_as_loss,
+)
+from comfywatch.hints import hint_for
+from comfywatch.history import Outcome, read_outcome
+from comfywatch.jobs import Fact, Job, JobState, Wish
+from comfywatch.jobs import Post as PostStage
+from comfywatch.ledger import Ledger
+from comfywatch.problems import Problem, Severity
+from comfywatch.refusal import problems_from_node_errors, problems_from_refusal
+from comfywatch.server import Server
+from comfywatch.submission import prompt_in, savers
+from comfywatch.submit import warning, would_be_partial
+from comfywatch.validation import is_invalid
+
+LONGEST_RETRY = 60.0
+"""Seconds between two tries to fetch or write outputs, at most."""
+MAX_TRUNCATED = 3
+"""Downloads that may end too early before the output counts as gone."""
+
+
+class Follower:
+    """``absences``, ``retry_at`` (monotonic) and ``waits_for`` (a reason in words) are by job."""
+
+    def __init__(self, ledger: Ledger, *, hold_partial: bool) -> None:
+        self._ledger = ledger
+        self._hold_partial = hold_partial
+        self.absences: dict[int, Absence] = {}
+        self.retry_at: dict[int, float] = {}
+        self.waits_for: dict[int, str] = {}
+        self._tries: dict[int, int] = {}
+
+    def forget(self, job_id: int) -> None:
+        """Nothing of it is worth remembering any more."""
+        for memory in (self.absences, self.retry_at, self.waits_for, self._tries):
+            memory.pop(job_id, None)
+
+    # --- the POST
+
+    def posted(self, ask: Post, result: Accepted | None, error: ComfyError | None, server: Server, now: float) -> None:
+        """The POST was answered, or its outcome is unknown."""
+        server.posting.discard(ask.job)
+        job = self._ledger.jobs.get(ask.job)
+        if job is None or job.prompt_id != ask.prompt_id:
+            return
+        match error:
+            case None if result is not None:
+                self._accepted(job, result, server, now)
+            case Rejected():
+                self._refused(
+                    job, problems_from_refusal(error.error, error.node_errors, self._prompt(job)), server, now
+                )
+            case TooLarge():
+                self._refused(job, (endings.too_large(error),), server, now, fact=Fact.INVALID)
+            case Broken():
+                self._broken(job, str(error), now)
+            case Unreachable() | NotComfy():
+                self._ledger.change(unposted(job))
+            case _:
+                logger.bind(project=job.project, job=job.path, prompt_id=job.prompt_id).warning(
+                    "ComfyUI's answer to the POST did not arrive ({}); asking it before anything is posted again", error
+                )
+                server.moved_on(now=now)
+
+    def _accepted(self, job: Job, result: Accepted, server: Server, now: float) -> None:
+        server.link = server.link.accepted(result.number)
+        job = job.after(Fact.ACCEPTED, post=PostStage.ACCEPTED, number=result.number, life=server.link.life)
+        self._bound(job).info("queued as run {}", job.run)
+        if result.node_errors:
+            problems = problems_from_node_errors(result.node_errors, self._prompt(job))
+            if self._hold_partial:
+                left_out = would_be_partial(_dropped_outputs(result.node_errors))
+                job = replace(job, wish=job.wish or Wish.TAKE_BACK, problems=(left_out, *problems))
+            else:
+                job = replace(job, problems=tuple(map(warning, problems)))
+        self._ledger.change(job)
+        server.moved_on(now=now)
+
+    def _refused(
+        self, job: Job, problems: tuple[Problem, ...], server: Server, now: float, *, fact: Fact | None = None
+    ) -> None:
+        fact = fact or (Fact.INVALID if is_invalid(problems) else Fact.BLOCKED)
+        job = unposted(job)
+        self._ledger.change(job.after(fact, problems=problems, fingerprint=server.fingerprint))
+        self._bound(job).info("ComfyUI refuses it: {}", "; ".join(p.message for p in problems))
+        server.next_refresh = min(server.next_refresh, now)
+        server.is_fresh = False
+
+    def _broken(self, job: Job, why: str, now: float) -> None:
+        job = replace(job, refusals=job.refusals + 1)
+        if job.refusals >= MAX_REFUSALS:
+            self._ledger.change(self._ended(job, endings.server_error(MAX_REFUSALS, why), hint=endings.LOG_HINT))
+            return
+        pause = 2.0 ** (job.refusals - 1)
+        self.retry_at[job.id] = now + pause
+        self.waits_for[job.id] = f"ComfyUI answered with an error ({why}); tried again in {pause:.0f} s"
+        self._bound(job).warning("ComfyUI answered with an error ({}); trying again in {} s", why, pause)
+        self._ledger.change(job)
+
+    # --- looks
+
+    def looked(self, ask: Look, seen: Sightings, server: Server, *, now: float, at: datetime) -> None:
+        """Each prompt was found somewhere, or missed."""
+        moved = False
+        witness = self._witness(seen, server)
+        for job_id, prompt_id in ask.prompts.items():
+            job = self._ledger.jobs.get(job_id)
+            if job is None or job.prompt_id != prompt_id or job.outcome is not None:
+                continue
+            sighting = seen.by_job.get(job_id, Absent())
+            if isinstance(sighting, Absent):
+                self._missed(job, server, witness, now=now, at=at)
+            else:
+                moved |= self._sighted(job, sighting, server, at)
+        if moved:
+            server.moved_on(now=now)
+
+    def _witness(self, seen: Sightings, server: Server) -> Witness:
+        """Whether something else of this life of the server is still known to it."""
+        present = any(
+            not isinstance(sighting, Absent)
+            and job_id in self._ledger.jobs
+            and self._ledger.jobs[job_id].life == server.link.life
+            and self._ledger.jobs[job_id].post is PostStage.ACCEPTED
+            for job_id, sighting in seen.by_job.items()
+        )
+        if present or seen.witness_known:
+            return Witness.PRESENT
+        return Witness.NONE if seen.witness_known is None else Witness.FORGOTTEN
+
+    def _sighted(self, job: Job, sighting: Sighting, server: Server, at: datetime) -> bool:
+        self.absences.pop(job.id, None)
+        changes: dict[str, Any] = {"post": PostStage.ACCEPTED, "life": server.link.life}
+        before = job
+        if job.state is JobState.PENDING:
+            job = job.after(Fact.ACCEPTED, **changes)
+        match sighting:
+            case Ended(entry=entry):
+                job = self._end(replace(job, **changes), entry, fingerprint=server.fingerprint)
+            case AtWork(number=number) if job.state is JobState.QUEUED:
+                job = job.after(Fact.STARTED, number=number, started=at, **changes)
+                self._bound(job).info("running")
+            case AtWork(number=number) | Waiting(number=number):
+                job = replace(job, number=number, **changes)
+            case Absent():
+                raise AssertionError("absent prompts are not sighted")
+        if job != before:
+            self._ledger.change(job)
+        return job.state is not before.state or job.outcome is not None
+
+    def _missed(self, job: Job, server: Server, witness: Witness, *, now: float, at: datetime) -> None:
+        known = self.absences.get(job.id)
+        absence = Absence(first=known.first if known else now, last=now)
+        self.absences[job.id] = absence
+        if not absence.proves(job) or job.post is not PostStage.ACCEPTED:
+            return
+        del self.absences[job.id]
+        if witness is Witness.FORGOTTEN and job.life == server.link.life:
+            server.link = server.link.forgot()
+        fact = after_absence(job, life=server.link.life, witness=witness)
+        if fact is Fact.LOST:
+            self._lost(job)
+        elif job.wish is Wish.TAKE_BACK:
+            self._taken_back(job, server)
+        else:
+            why = endings.CANCELLED_HERE if job.wish is not None else endings.CANCELLED_THERE
+            self._ledger.change(self._ended(replace(job, finished=at), endings.ended(JobState.CANCELLED, why)))
+
+    def _lost(self, job: Job) -> None:
+        counted = counts_as_loss(job, in_flight=self._ledger.jobs.values())
+        job = replace(job, losses=job.losses + 1 if counted else job.losses)
+        if job.losses >= MAX_LOSSES:
+            self._ledger.change(
+                self._ended(job, endings.ended(JobState.FAILED, endings.LOST_TWICE), hint=endings.LOG_HINT)
+            )
+            return
+        self._bound(job).warning("ComfyUI was restarted and no longer has it; it will be posted again")
+        self._ledger.change(unposted(job.after(Fact.LOST)))
+
+    def _taken_back(self, job: Job, server: Server) -> None:
+        self._ledger.change(unposted(job).after(Fact.BLOCKED, wish=None, fingerprint=server.fingerprint))
+
+    # --- the end
+
+    def _end(self, job: Job, entry: Mapping[str, Any], *, fingerprint: str) -> Job:
+        outcome = read_outcome(entry)
+        if job.wish is Wish.TAKE_BACK:
+            return unposted(job).after(Fact.BLOCKED, wish=None, fingerprint=fingerprint)
+        if outcome.state is JobState.COMPLETED:
+            outcome = self._judged(job, outcome)
+        return self._ended(job, outcome, hint=hint_for(outcome.problems))
+
+    def _judged(self, job: Job, outcome: Outcome) -> Outcome:
+        warned = tuple(problem for problem in job.problems if problem.severity is Severity.WARNING)
+        return endings.judged(outcome, savers=(node for node, _ in savers(self._prompt(job))), warnings=warned)
+
+    def _ended(self, job: Job, outcome: Outcome, *, hint: str = "") -> Job:
+        return replace(job, outcome=outcome.as_dict(), hint=hint, started=outcome.started or job.started)
+
+    def cancel_now(self, job: Job, *, at: datetime) -> None:
+        """It is not in ComfyUI: it ends here, with a ``result.yaml`` if it ever had a run."""
+        if job.run is None:
+            self._ledger.change(job.after(Fact.CANCELLED, finished=at, problems=(endings.CANCELLED_HERE,)))
+        else:
+            self._ledger.change(
+                self._ended(replace(job, finished=at), endings.ended(JobState.CANCELLED, endings.CANCELLED_HERE))
+            )
+
+    def take_out(self, job: Job) -> TakeOut:
+        """What to ask so that ComfyUI lets go of a prompt; a removal leaves alone what runs."""
+        return TakeOut(job=job.id, prompt_id=job.prompt_id, interrupt=job.wish is not Wish.REMOVE)
+
+    def taken_out(self, ask: TakeOut, server: Server, *, now: float) -> None:
+        """ComfyUI was asked to let go of a prompt: see whether it did."""
+        server.taking_out.discard(ask.job)
+        self.retry_at[ask.job] = now + 1.0
+        server.moved_on(now=now)
+
+    def collected(self, result: Collected, *, now: float, at: datetime) -> Job | None:
+        """The run folder is complete, or something was in the way; the job, if it ended."""
+        job = self._ledger.jobs.get(result.job)
+        if job is None or job.outcome is None:
+            return None
+        if result.error is not None:
+            self._put_off(job, result.error, now)
+            return None
+        if result.gone:
+            self._gone(job, result.gone)
+            return None
+        return self._final(job, Outcome.from_dict(job.outcome), at)
+
+    def _final(self, job: Job, outcome: Outcome, at: datetime) -> Job:
+        fact = {
+            JobState.COMPLETED: Fact.COMPLETED,
+            JobState.FAILED: Fact.FAILED,
+            JobState.CANCELLED: Fact.CANCELLED,
+        }[outcome.state]
+        job = job.after(fact, problems=outcome.problems, finished=outcome.finished or job.finished or at)
+        self.forget(job.id)
+        if job.state is JobState.COMPLETED:
+            self._bound(job).info("completed run {}: {} file(s)", job.run, len(outcome.files))
+        else:
+            self._bound(job).info("{}: {}", job.state, "; ".join(p.message for p in job.problems))
+        return self._ledger.change(job)
+
+    def _put_off(self, job: Job, error: ComfyError | OSError, now: float) -> None:
+        if isinstance(error, Truncated) and self._tries.get(job.id, 0) + 1 >= MAX_TRUNCATED:
+            self._gone(job, (str(error),))
+            return
+        self.put_off(job, f"its outputs cannot be fetched or written yet: {error}", now=now)
+
+    def put_off(self, job: Job, why: str, *, now: float) -> None:
+        """Try again later, the later the more often it was tried; ``why`` is for ``status.yaml``."""
+        tries = self._tries[job.id] = self._tries.get(job.id, 0) + 1
+        pause = min(2.0 ** (tries - 1), LONGEST_RETRY)
+        self.retry_at[job.id] = now + pause
+        self.waits_for[job.id] = why
+        self._bound(job).warning("{}; trying again in {} s", why, pause)
+        self._ledger.changed.add(job.project)
+
+    def _gone(self, job: Job, names: tuple[str, ...]) -> None:
+        listed = ", ".join(names[:5])
+        if job.reruns < MAX_RERUNS:
+            self._bound(job).warning("ComfyUI no longer has {}; it runs again", listed)
+            self._ledger.change(unposted(job.after(Fact.LOST, outcome=None, reruns=job.reruns + 1)))
+            return
+        self._ledger.change(self._ended(job, endings.without_outputs(Outcome.from_dict(job.outcome or {}), names)))
+
+    def _prompt(self, job: Job) -> Mapping[str, Any]:
+        body = self._ledger.store.submitted(job.id)
+        return prompt_in(body) if body else {}
+
+    def _bound(self, job: Job) -> Any:
+        return logger.bind(project=job.project, job=job.path, prompt_id=job.prompt_id)
+
+
+def unposted(job: Job) -> Job:
+    """The job with no prompt in ComfyUI; its run number stays its own."""
+    return replace(job, post=PostStage.NONE, prompt_id="", number=None, submitted=None, started=None)
+
+
+def _dropped_outputs(node_errors: Mapping[str, Any]) -> list[str]:
+    """The output nodes that depend on what is wrong, each once."""
+    lists = [entry.get("dependent_outputs") for entry in node_errors.values() if isinstance(entry, Mapping)]
+    return sorted({str(node) for nodes in lists if isinstance(nodes, list) for node in nodes})

@@ -1,0 +1,139 @@
+"""The unfinished jobs and the known files, in memory and in the database at once.
+
+The daemon's thread alone has a ``Ledger``. Each change goes to the database's open transaction and marks its project,
+so that its ``status.yaml`` is written anew; durable is what was committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from loguru import logger
+
+from comfywatch.jobs import Job, JobState, Post
+from comfywatch.settling import Stamp
+from comfywatch.store import FileRecord, Store
+from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
+
+PROMPTS_KEPT = 256
+"""Parsed prompts kept in memory; the others are read from the database when they are needed."""
+
+
+class Ledger:
+    """``jobs`` maps ids to unfinished jobs, ``active`` to those of them for which something is under way or due.
+
+    ``unexamined`` holds ids of pending jobs whose prompt is to be looked at, in order. ``files`` maps projects to paths
+    to records; ``changed`` holds the projects whose ``status.yaml`` is to be written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.jobs: dict[int, Job] = {}
+        self.active: dict[int, Job] = {}
+        self.unexamined: dict[int, None] = {}
+        self._by_path: dict[tuple[str, str], set[int]] = {}
+        self._prompts: dict[int, Dropped] = {}
+        for job in store.unfinished():
+            self._keep(job)
+        self.files: dict[str, dict[str, FileRecord]] = {}
+        for record in store.files():
+            self.files.setdefault(record.project, {})[record.path] = record
+        self.changed: set[str] = set(self.files)
+
+    def add(self, job: Job, data: bytes, stamp: Stamp, dropped: Dropped | None = None) -> Job:
+        """A new job, the latest of its path."""
+        job = self.store.add_job(job, data)
+        self._keep(job)
+        if dropped is not None:
+            self._remember(job.id, dropped)
+        record = FileRecord(project=job.project, path=job.path, digest=job.digest, job=job.id, stamp=stamp)
+        self.save_file(record)
+        return job
+
+    def change(self, job: Job) -> Job:
+        """Save what a job has become; a final one leaves the memory."""
+        before = self.jobs.get(job.id)
+        self.store.save_job(job)
+        if job.is_final:
+            self._drop(job)
+        else:
+            self._keep(job)
+        if before is None or before.state is not job.state:
+            bound = logger.bind(project=job.project, job=job.path, prompt_id=job.prompt_id)
+            bound.debug("{} -> {}", before.state if before else "final", job.state)
+        self.changed.add(job.project)
+        return job
+
+    def prompt(self, job: Job) -> Dropped:
+        """The prompt of an unfinished job; raises ``NotJson`` or ``NotAWorkflow`` as when it was read first."""
+        known = self._prompts.get(job.id)
+        if known is None:
+            known = read_workflow(self.store.dropped(job.id) or b"")
+            self._remember(job.id, known)
+        return known
+
+    def can_be_read(self, job: Job) -> bool:
+        """Whether the job's bytes are a workflow."""
+        try:
+            self.prompt(job)
+        except (NotJson, NotAWorkflow):
+            return False
+        return True
+
+    def file(self, project: str, path: str) -> FileRecord | None:
+        """What is known of a path."""
+        return self.files.get(project, {}).get(path)
+
+    def save_file(self, record: FileRecord) -> None:
+        """What has become of a path."""
+        self.files.setdefault(record.project, {})[record.path] = record
+        self.store.save_file(record)
+        self.changed.add(record.project)
+
+    def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp) -> None:
+        """A workflow was renamed or moved; its jobs go along."""
+        moved = self.store.move_file(old, project=project, path=path, stamp=stamp)
+        self.files[old.project].pop(old.path, None)
+        self.files.setdefault(project, {})[path] = moved
+        for job in self.unfinished_of(old.project, old.path):
+            self._drop(job)
+            self._keep(replace(job, project=project, path=path))
+        self.changed |= {old.project, project}
+
+    def latest(self, record: FileRecord) -> Job | None:
+        """The latest job of a path, finished or not."""
+        return self.jobs.get(record.job) or self.store.job(record.job)
+
+    def unfinished_of(self, project: str, path: str) -> list[Job]:
+        """Every unfinished job of a path, oldest first."""
+        return [self.jobs[job_id] for job_id in sorted(self._by_path.get((project, path), ()))]
+
+    def in_flight(self, url: str) -> Iterator[Job]:
+        """Jobs that this server has or may have."""
+        return (job for job in self.active.values() if job.server == url and job.is_in_flight)
+
+    def _keep(self, job: Job) -> None:
+        self.jobs[job.id] = job
+        if job.post is not Post.NONE or job.outcome is not None or job.wish is not None:
+            self.active[job.id] = job
+        else:
+            self.active.pop(job.id, None)
+            if job.state is JobState.PENDING:
+                self.unexamined[job.id] = None
+        self._by_path.setdefault((job.project, job.path), set()).add(job.id)
+
+    def _drop(self, job: Job) -> None:
+        self.jobs.pop(job.id, None)
+        self.active.pop(job.id, None)
+        self.unexamined.pop(job.id, None)
+        self._prompts.pop(job.id, None)
+        siblings = self._by_path.get((job.project, job.path), set())
+        siblings.discard(job.id)
+        if not siblings:
+            self._by_path.pop((job.project, job.path), None)
+
+    def _remember(self, job_id: int, dropped: Dropped) -> None:
+        self._prompts[job_id] = dropped
+        if len(self._prompts) > PROMPTS_KEPT:
+            del self._prompts[next(iter(self._prompts))]

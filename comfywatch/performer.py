@@ -1,0 +1,183 @@
+"""Has effects performed, each where it belongs: asks by a thread for each ComfyUI, files by the pool, watches here.
+
+Everything that comes of an effect goes to ``answer`` as an event, on whichever thread it happened.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from loguru import logger
+
+from comfywatch import files, plain_yaml, status
+from comfywatch.asker import Asker
+from comfywatch.collect import collect
+from comfywatch.comfy import Comfy
+from comfywatch.comfy_errors import ComfyError
+from comfywatch.effects import (
+    AskServer,
+    Collect,
+    Effect,
+    Event,
+    Scan,
+    Scanned,
+    StatusWritten,
+    Touched,
+    Upload,
+    Uploaded,
+    WatchAdded,
+    WatchProjects,
+    WriteFile,
+    WriteStatus,
+)
+from comfywatch.inputs import name_on_server
+from comfywatch.settings import Settings
+from comfywatch.tree import read_forest
+from comfywatch.watcher import CannotWatch, Watcher
+from comfywatch.workers import Workers
+
+WORKERS = 4
+STATUS = "status.yaml"
+
+
+class Performer:
+    """``addresses`` maps what the engine calls a ComfyUI to its whole URL."""
+
+    def __init__(self, settings: Settings, addresses: Mapping[str, str], answer: Callable[[Event], None]) -> None:
+        self._settings = settings
+        self._addresses = addresses
+        self._answer = answer
+        self._headers = settings.headers()
+        self._askers: dict[str, Asker] = {}
+        self._workers = Workers(WORKERS)
+        self._of_thread = threading.local()
+        self._watcher = self._start_watcher()
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._workers.start()
+
+    def stop(self, *, timeout: float) -> None:
+        """Finish what is under way, for ``timeout`` seconds at most; asks under way are left alone."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._workers.stop(timeout=timeout)
+        for asker in self._askers.values():
+            asker.stop()
+
+    def perform(self, effect: Effect) -> None:
+        """Have it done."""
+        match effect:
+            case AskServer(url=url, ask=ask):
+                self._asker(url).ask(ask)
+            case Collect():
+                self._workers.perform(lambda: self._answer(collect(effect.task, self._client(effect.url))))
+            case Upload():
+                self._workers.perform(lambda: self._answer(uploaded(effect, self._client(effect.url))))
+            case Scan():
+                self._workers.perform(self._scan)
+            case WriteStatus():
+                self._workers.perform(lambda: self._answer(written(effect)))
+            case WriteFile(path=path, data=data):
+                self._workers.perform(lambda: _write(path, data))
+            case WatchProjects(names=names):
+                self._watch(names)
+
+    def _asker(self, url: str) -> Asker:
+        if url not in self._askers:
+            self._askers[url] = Asker(url, self._open, self._answer)
+            self._askers[url].start()
+        return self._askers[url]
+
+    def _open(self, url: str) -> Comfy:
+        """Our headers go to the configured ComfyUI only."""
+        address = self._addresses.get(url, url)
+        is_main = address == self._settings.comfyui_url
+        return Comfy(
+            address,
+            timeout=self._settings.api_timeout_seconds,
+            headers=self._headers if is_main else {},
+            ca_file=self._settings.ca_file,
+        )
+
+    def _client(self, url: str) -> Comfy:
+        """This thread's own client for a ComfyUI."""
+        clients: dict[str, Comfy] = self._of_thread.__dict__.setdefault("clients", {})
+        if url not in clients:
+            clients[url] = self._open(url)
+        return clients[url]
+
+    def _scan(self) -> None:
+        start = time.monotonic()
+        forest = read_forest(self._settings.projects)
+        self._answer(Scanned(forest=forest, took=time.monotonic() - start))
+
+    def _start_watcher(self) -> Watcher | None:
+        if self._settings.watch == "polling":
+            return None
+        watcher = Watcher(lambda path: self._answer(Touched(path=path)), is_ours=_is_ours)
+        try:
+            watcher.start()
+        except CannotWatch as error:
+            self._say_polling(error)
+            return None
+        return watcher
+
+    def _watch(self, names: frozenset[str]) -> None:
+        if self._watcher is None:
+            return
+        try:
+            if self._watcher.watch(self._settings.projects, names):
+                self._answer(WatchAdded())
+        except CannotWatch as error:
+            self._say_polling(error)
+
+    def _say_polling(self, error: OSError) -> None:
+        every = self._settings.rescan_seconds
+        logger.warning("folders cannot all be watched ({}); looking through them every {} s instead", error, every)
+
+
+def uploaded(effect: Upload, comfy: Comfy) -> Uploaded:
+    """Each file of a job, under a name made of its content."""
+    names: dict[tuple[str, str], str] = {}
+    try:
+        for file in effect.files:
+            if file.path is not None:
+                with files.open_regular(file.path) as source:
+                    subfolder, name = name_on_server(source, file.path.name)
+                    names[file.node, file.input] = comfy.upload_image(source, name=name, subfolder=subfolder)
+    except (ComfyError, OSError) as error:
+        return Uploaded(job=effect.job, names={}, error=error)
+    return Uploaded(job=effect.job, names=names)
+
+
+def written(effect: WriteStatus) -> StatusWritten:
+    """``status.yaml``, whole."""
+    try:
+        if (effect.folder / STATUS).is_symlink():
+            raise OSError(None, f"{STATUS} is a link; remove it")
+        files.write_whole(effect.folder / STATUS, plain_yaml.dump(effect.document, header=status.HEADER))
+    except OSError as error:
+        return StatusWritten(project=effect.project, error=error)
+    return StatusWritten(project=effect.project)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A file below ``state/`` that only spares an ask at the next start."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_whole(path, data)
+    except OSError as error:
+        logger.warning("{} cannot be written: {}", path.name, error)
+
+
+def _is_ours(path: str) -> bool:
+    """What we write ourselves must not wake us."""
+    name = Path(path).name
+    with suppress(ValueError):
+        return name == STATUS or name.startswith(files.SCRATCH_PREFIX) or name == "outputs"
+    return False

@@ -1,0 +1,150 @@
+"""One ComfyUI as the daemon keeps it: its link, what it has installed, and what is being asked of it.
+
+One ask is under way at a time of each kind; the pause between two looks starts short, grows while nothing changes,
+and is never shorter than ten times what a look costs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from comfywatch.asks import Answer, Ask, Installed, Peek, Probe, Refresh
+from comfywatch.comfy_errors import Busy, CutOff, NotComfy, Unreachable
+from comfywatch.inventory import Inventory
+from comfywatch.link import Link, ServerState
+from comfywatch.schemas import Schemas
+
+FIRST_LOOK_PAUSE = 0.02
+LOOK_GROWTH = 1.4
+LOOK_COST_FACTOR = 10
+PEEK_SECONDS = 30.0
+"""How often the folders of missing models are looked at while a job is blocked by one."""
+REFRESH_SECONDS = 3600.0
+REFRESH_AGAIN_SECONDS = 60.0
+"""After a refresh that ComfyUI did not answer."""
+
+
+@dataclass(slots=True)
+class Server:
+    """Owned by the engine. Times are monotonic; ``asking`` holds the kinds of ask that are under way."""
+
+    link: Link
+    inventory: Inventory | None = None
+    schemas: Schemas | None = None
+    system: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    is_fresh: bool = False
+    """Whether the inventory is of this life of the server, or asking for it has failed."""
+    must_adopt: bool = False
+    asking: set[type[Ask]] = field(default_factory=set)
+    posting: set[int] = field(default_factory=set)
+    taking_out: set[int] = field(default_factory=set)
+    next_refresh: float = 0.0
+    next_peek: float = 0.0
+    next_look: float = 0.0
+    look_pause: float = FIRST_LOOK_PAUSE
+    look_cost: float = 0.0
+    down_since: float | None = None
+    recent: list[float] = field(default_factory=list)
+    """Seconds of the newest completed jobs, for the window."""
+
+    @property
+    def url(self) -> str:
+        """Its address, without credentials."""
+        return self.link.url
+
+    def take(self, answer: Answer, *, now: float) -> bool:
+        """What an answer of any kind says of the link; true if the server has just come (back) up."""
+        was = self.link
+        self.asking.discard(type(answer.ask))
+        match answer.error:
+            case Unreachable(refused=refused):
+                self.link = was.refused(str(answer.error), now=now, speaks_for_restart=refused)
+            case Busy() | CutOff():
+                self.link = was.timed_out(str(answer.error), now=now)
+            case NotComfy():
+                self.link = was.strange(str(answer.error), now=now)
+            case _:
+                self.link = was.answered(now=now)
+        came_up = self.link.state is ServerState.UP and was.state is not ServerState.UP
+        if came_up and (was.state is ServerState.DOWN or was.was_refused):
+            self.next_refresh, self.is_fresh = now, False
+        self._note_down(now)
+        return came_up
+
+    def moved_on(self, *, now: float) -> None:
+        """Something happened to a prompt: look again soon."""
+        self.look_pause = FIRST_LOOK_PAUSE
+        self.next_look = min(self.next_look, now + self._shortest_pause())
+
+    def looked(self, *, took: float, now: float) -> None:
+        """A look is done: the next is a little later."""
+        self.look_cost = took
+        self.next_look = now + self._shortest_pause()
+        self.look_pause = min(self.look_pause * LOOK_GROWTH, self.link.poll_seconds)
+
+    def set_installed(self, inventory: Inventory | None, schemas: Schemas | None) -> bool:
+        """What it has; true if that is something else than before."""
+        before = self.fingerprint
+        self.inventory, self.schemas = inventory, schemas
+        self.fingerprint = f"{inventory.fingerprint if inventory else ''}-{schemas.fingerprint if schemas else ''}"
+        return self.fingerprint != before
+
+    def refreshed(self, installed: Installed | None, *, now: float) -> None:
+        """A refresh came back, or failed."""
+        self.is_fresh = True
+        self.next_refresh = now + (REFRESH_SECONDS if installed else REFRESH_AGAIN_SECONDS)
+        if installed is not None:
+            self.system = installed.stats
+            self.link = _with_version(self.link, installed.stats)
+
+    def routine(self, *, now: float, peek: Callable[[], Peek | None]) -> list[Ask]:
+        """What is due to be asked that has nothing to do with one job; ``peek`` says what to look for, if anything."""
+        if self.link.state is not ServerState.UP:
+            return self.if_due(Probe(), self.link.next_ask, now)
+        due = self.if_due(Refresh(), self.next_refresh, now)
+        if Refresh not in self.asking and self.next_peek <= now:
+            self.next_peek = now + PEEK_SECONDS
+            wanted = peek()
+            due += self.if_due(wanted, 0, now) if wanted is not None else []
+        if not due and not self.asking and not self.posting:
+            due += self.if_due(Probe(), self.link.next_ask, now)
+        return due
+
+    def next_due(self) -> float:
+        """When ``routine`` has something next, if nothing is asked meanwhile."""
+        if self.link.state is not ServerState.UP:
+            return math.inf if Probe in self.asking else self.link.next_ask
+        times = [] if Refresh in self.asking else [self.next_refresh, self.next_peek]
+        if not self.asking and not self.posting:
+            times.append(self.link.next_ask)
+        return min(times, default=math.inf)
+
+    def is_busy_with(self, job_id: int) -> bool:
+        """Whether an ask for this very job is under way."""
+        return job_id in self.posting or job_id in self.taking_out
+
+    def if_due(self, ask: Ask, due: float, now: float) -> list[Ask]:
+        """``ask`` if it is due and not under way already."""
+        if due > now or type(ask) in self.asking:
+            return []
+        self.asking.add(type(ask))
+        return [ask]
+
+    def _shortest_pause(self) -> float:
+        return max(self.look_pause, LOOK_COST_FACTOR * self.look_cost)
+
+    def _note_down(self, now: float) -> None:
+        if self.link.state is ServerState.DOWN:
+            self.down_since = now if self.down_since is None else self.down_since
+        else:
+            self.down_since = None
+
+
+def _with_version(link: Link, stats: Mapping[str, Any]) -> Link:
+    system = stats.get("system")
+    version = system.get("comfyui_version") if isinstance(system, Mapping) else None
+    return replace(link, version=str(version or ""))

@@ -1,0 +1,69 @@
+"""The state folder: made if need be, and refused where SQLite and locks cannot be trusted (DESIGN 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comfywatch.files import remove_leftovers
+from comfywatch.settings import Settings
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "9p", "davfs", "fuse.davfs", "fuse.sshfs", "fuse.rclone",
+        "fuse.glusterfs", "glusterfs", "ceph", "fuse.ceph", "lustre", "afs", "vboxsf", "fuse.vmhgfs-fuse", "drvfs",
+    }
+)  # fmt: skip
+SYNC_MARKS = (".stfolder", ".dropbox", ".dropbox.cache", ".sync", ".owncloudsync.log", ".nextcloudsync.log")
+"""What sync tools keep in the root of a folder that they synchronise."""
+MEND = (
+    "set 'state:' in config.yaml to a folder on a local disk that no tool synchronises, "
+    "such as ~/.local/state/comfywatch"
+)
+
+
+class StateRefused(Exception):
+    """The state folder cannot be used; the text says why, and what to do."""
+
+
+def prepare(settings: Settings) -> None:
+    """Make the folder and tidy it; raises ``StateRefused``."""
+    state = settings.state
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        settings.projects.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateRefused(f"{error.filename or state} cannot be made or written: {error.strerror}") from error
+    kind = file_system_of(state)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StateRefused(f"{state} is on a network drive ({kind}), where the database could be damaged: {MEND}")
+    synced = synced_root(state)
+    if synced is not None:
+        raise StateRefused(f"{state} is below {synced}, which a sync tool copies to other machines: {MEND}")
+    remove_leftovers(state)
+
+
+def synced_root(folder: Path) -> Path | None:
+    """The root of a synchronised folder that ``folder`` is in, by the marks that sync tools leave."""
+    here = folder.resolve()
+    return next((root for root in (here, *here.parents) if any((root / mark).exists() for mark in SYNC_MARKS)), None)
+
+
+def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The type of the file system that holds ``folder``; empty where the system does not say."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    here = folder.resolve()
+    best, kind = -1, ""
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = Path(fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
+        if len(point.parts) > best and here.is_relative_to(point):
+            best, kind = len(point.parts), fields[2]
+    return kind

@@ -1,0 +1,404 @@
+"""The database: every job, and the bytes of each unfinished workflow. The source of truth.
+
+One thread owns a ``Store``; its changes wait in one transaction until ``commit``, which makes them durable together
+(WAL, ``synchronous=FULL``). Whoever acts on what was saved commits first. Other processes may read, and add requests.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from comfywatch.jobs import FINAL, Job, JobState, Post, Wish
+from comfywatch.problems import Problem
+from comfywatch.settling import Stamp
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE files (
+        project TEXT NOT NULL,
+        path TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        job INTEGER NOT NULL REFERENCES jobs (id),
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        gone INTEGER NOT NULL DEFAULT 0,
+        note TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (project, path)
+    ) WITHOUT ROWID;
+    CREATE INDEX files_by_digest ON files (digest);
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY,
+        project TEXT NOT NULL,
+        path TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        first_seen TEXT NOT NULL,
+        state TEXT NOT NULL,
+        held TEXT NOT NULL,
+        run INTEGER,
+        prompt_id TEXT NOT NULL,
+        post TEXT NOT NULL,
+        server TEXT NOT NULL,
+        number REAL,
+        life INTEGER NOT NULL,
+        losses INTEGER NOT NULL,
+        refusals INTEGER NOT NULL,
+        reruns INTEGER NOT NULL,
+        wish TEXT,
+        outcome TEXT,
+        problems TEXT NOT NULL,
+        hint TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        submitted TEXT,
+        started TEXT,
+        finished TEXT
+    );
+    CREATE INDEX jobs_by_path ON jobs (project, path, run);
+    CREATE INDEX jobs_by_finish ON jobs (finished) WHERE finished IS NOT NULL;
+    CREATE INDEX jobs_unfinished ON jobs (id) WHERE state IN ('pending', 'blocked', 'invalid', 'queued', 'running');
+    CREATE TABLE contents (
+        job INTEGER PRIMARY KEY REFERENCES jobs (id),
+        dropped BLOB NOT NULL,
+        submitted BLOB
+    );
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        command TEXT NOT NULL,
+        target TEXT NOT NULL,
+        options TEXT NOT NULL,
+        answer TEXT
+    );
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    """,
+)
+"""One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
+
+
+class NewerSchema(Exception):
+    """The database was written by a newer comfywatch."""
+
+
+class Damaged(Exception):
+    """The database cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """A path under ``workflows/`` that was taken: its stamp and content then, and its latest job."""
+
+    project: str
+    path: str
+    digest: str
+    job: int
+    stamp: Stamp
+    gone: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a command asked for; ``target`` is ``PROJECT`` or ``PROJECT/WORKFLOW``."""
+
+    id: int
+    command: str
+    target: str
+    options: dict[str, Any]
+
+
+_JOB_COLUMNS = tuple(field.name for field in fields(Job))
+_SAVE_JOB = (
+    f"INSERT INTO jobs ({', '.join(_JOB_COLUMNS)}) VALUES ({', '.join('?' * len(_JOB_COLUMNS))}) "
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _JOB_COLUMNS[1:])}"
+)
+_FILE_COLUMNS = "project, path, digest, job, size, mtime_ns, ctime_ns, inode, gone, note"
+_UNFINISHED = ", ".join(f"'{state}'" for state in JobState if state not in FINAL)
+
+
+class Store:
+    """The open database; raises ``NewerSchema`` or ``Damaged`` when it cannot be used."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._connection = _connect(path)
+        self._migrate()
+
+    def close(self) -> None:
+        """Commit and close."""
+        self.commit()
+        self._connection.close()
+
+    def commit(self) -> None:
+        """Make every change so far durable."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Take every change since the last commit back."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    # --- jobs
+
+    def add_job(self, job: Job, dropped: bytes) -> Job:
+        """A new job with the bytes that were dropped; the one that comes back has its id."""
+        row = self._write(
+            f"INSERT INTO jobs ({', '.join(_JOB_COLUMNS[1:])}) VALUES ({', '.join('?' * (len(_JOB_COLUMNS) - 1))})",
+            _job_row(job)[1:],
+        )
+        added = replace(job, id=int(row.lastrowid or 0))
+        self._write("INSERT INTO contents (job, dropped) VALUES (?, ?)", (added.id, dropped))
+        return added
+
+    def save_job(self, job: Job) -> None:
+        """What a job has become; the bytes of a finished one are let go."""
+        self._write(_SAVE_JOB, _job_row(job))
+        if job.is_final:
+            self._write("DELETE FROM contents WHERE job = ?", (job.id,))
+
+    def save_submitted(self, job_id: int, body: bytes) -> None:
+        """The body that is to be posted, kept so that it can be posted again byte for byte."""
+        self._write("UPDATE contents SET submitted = ? WHERE job = ?", (body, job_id))
+
+    def job(self, job_id: int) -> Job | None:
+        """One job, whatever its state."""
+        return next(self._jobs("id = ?", (job_id,)), None)
+
+    def unfinished(self) -> Iterator[Job]:
+        """All jobs that are not final, oldest first."""
+        return self._jobs(f"state IN ({_UNFINISHED}) ORDER BY id", ())
+
+    def dropped(self, job_id: int) -> bytes | None:
+        """The bytes that were dropped for an unfinished job."""
+        return self._content("dropped", job_id)
+
+    def submitted(self, job_id: int) -> bytes | None:
+        """The body that was or is to be posted for an unfinished job."""
+        return self._content("submitted", job_id)
+
+    def highest_run(self, project: str, path: str) -> int:
+        """The highest run number of a workflow so far, 0 if it never ran."""
+        sql = "SELECT max(run) FROM jobs WHERE project = ? AND path = ?"
+        return self._read(sql, (project, path)).fetchone()[0] or 0
+
+    def latest_finished(self, *, server: str, life: int) -> Job | None:
+        """The newest job that ended in this life of that server: a witness whom its history should know."""
+        where = (
+            "finished IS NOT NULL AND server = ? AND life = ? AND outcome IS NOT NULL ORDER BY finished DESC LIMIT 1"
+        )
+        return next(self._jobs(where, (server, life)), None)
+
+    def recent_seconds(self, *, server: str, limit: int) -> list[float]:
+        """How long the newest completed jobs took by ComfyUI's own clock, in seconds, newest first."""
+        sql = (
+            "SELECT json_extract(outcome, '$.seconds') FROM jobs "
+            "WHERE finished IS NOT NULL AND server = ? AND state = 'completed' ORDER BY finished DESC LIMIT ?"
+        )
+        return [row[0] for row in self._read(sql, (server, limit)) if row[0] is not None]
+
+    def jobs_of(self, project: str, path: str) -> list[Job]:
+        """All runs of one workflow, newest first."""
+        return list(self._jobs("project = ? AND path = ? ORDER BY id DESC", (project, path)))
+
+    # --- files
+
+    def save_file(self, record: FileRecord) -> None:
+        """A path that was taken, or what has become of it."""
+        stamp = record.stamp
+        self._write(
+            f"INSERT OR REPLACE INTO files ({_FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.project,
+                record.path,
+                record.digest,
+                record.job,
+                stamp.size,
+                stamp.mtime_ns,
+                stamp.ctime_ns,
+                stamp.inode,
+                int(record.gone),
+                record.note,
+            ),
+        )
+
+    def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp) -> FileRecord:
+        """A workflow was renamed or moved: its record and all its jobs go along."""
+        self._write("DELETE FROM files WHERE project = ? AND path = ?", (old.project, old.path))
+        self._write(
+            "UPDATE jobs SET project = ?, path = ? WHERE project = ? AND path = ?",
+            (project, path, old.project, old.path),
+        )
+        moved = replace(old, project=project, path=path, stamp=stamp, gone=False)
+        self.save_file(moved)
+        return moved
+
+    def files(self) -> Iterator[FileRecord]:
+        """Every path that was ever taken."""
+        yield from map(_file_record, self._read(f"SELECT {_FILE_COLUMNS} FROM files", ()))
+
+    def files_with(self, digest: str) -> list[FileRecord]:
+        """The paths at which this content was last seen."""
+        return list(map(_file_record, self._read(f"SELECT {_FILE_COLUMNS} FROM files WHERE digest = ?", (digest,))))
+
+    def listing(self, project: str) -> list[tuple[FileRecord, Job]]:
+        """Each path of a project with its latest job, the newest job first."""
+        columns = ", ".join(f"f.{name.strip()}" for name in _FILE_COLUMNS.split(","))
+        jobs = ", ".join(f"j.{name}" for name in _JOB_COLUMNS)
+        sql = (
+            f"SELECT {columns}, {jobs} FROM files f JOIN jobs j ON j.id = f.job WHERE f.project = ? ORDER BY j.id DESC"
+        )
+        return [(_file_record(row[:10]), _job(row[10:])) for row in self._read(sql, (project,))]
+
+    def projects(self) -> list[str]:
+        """The names of all projects that ever had a workflow."""
+        return [row[0] for row in self._read("SELECT DISTINCT project FROM files", ())]
+
+    # --- requests and facts
+
+    def add_request(self, *, command: str, target: str, options: dict[str, Any], at: datetime) -> int:
+        """Ask the daemon for something; the only thing that other processes write."""
+        row = self._write(
+            "INSERT INTO requests (at, command, target, options) VALUES (?, ?, ?, ?)",
+            (at.isoformat(), command, target, json.dumps(options)),
+        )
+        return int(row.lastrowid or 0)
+
+    def open_requests(self) -> list[Request]:
+        """What was asked and not answered yet, oldest first."""
+        sql = "SELECT id, command, target, options FROM requests WHERE answer IS NULL ORDER BY id"
+        return [
+            Request(id=row[0], command=row[1], target=row[2], options=json.loads(row[3])) for row in self._read(sql, ())
+        ]
+
+    def answer_request(self, request_id: int, answer: str) -> None:
+        """Say what was done."""
+        self._write("UPDATE requests SET answer = ? WHERE id = ?", (answer, request_id))
+
+    def answer_to(self, request_id: int) -> str | None:
+        """What the daemon said, ``None`` while it has not."""
+        row = self._read("SELECT answer FROM requests WHERE id = ?", (request_id,)).fetchone()
+        return row[0] if row else None
+
+    def data_version(self) -> int:
+        """A number that changes when another process has changed the database."""
+        return int(self._read("PRAGMA data_version", ()).fetchone()[0])
+
+    def fact(self, name: str) -> Any:
+        """A small thing worth keeping, ``None`` if it was never kept."""
+        row = self._read("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def save_fact(self, name: str, value: Any) -> None:
+        """Keep a small thing, as JSON."""
+        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+    # --- how
+
+    def _migrate(self) -> None:
+        """Apply what is missing, one process at a time."""
+        if self._schema() == len(MIGRATIONS):
+            return
+        with _reading():
+            self._connection.execute("BEGIN IMMEDIATE")
+        version = self._schema()
+        if version > len(MIGRATIONS):
+            self._connection.execute("ROLLBACK")
+            raise NewerSchema(
+                f"the database has schema {version} and this comfywatch knows {len(MIGRATIONS)}: use a newer comfywatch"
+            )
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        self._connection.execute("COMMIT")
+
+    def _schema(self) -> int:
+        return int(self._read("PRAGMA user_version", ()).fetchone()[0])
+
+    def _jobs(self, where: str, values: Sequence[Any]) -> Iterator[Job]:
+        sql = f"SELECT {', '.join(_JOB_COLUMNS)} FROM jobs WHERE {where}"
+        yield from map(_job, self._read(sql, values).fetchall())
+
+    def _content(self, column: str, job_id: int) -> bytes | None:
+        row = self._read(f"SELECT {column} FROM contents WHERE job = ?", (job_id,)).fetchone()
+        return row[0] if row else None
+
+    def _read(self, sql: str, values: Iterable[Any]) -> sqlite3.Cursor:
+        with _reading():
+            return self._connection.execute(sql, tuple(values))
+
+    def _write(self, sql: str, values: Iterable[Any]) -> sqlite3.Cursor:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection.execute(sql, tuple(values))
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    with _reading():
+        connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -2000")
+            connection.execute("PRAGMA wal_autocheckpoint = 500")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise Damaged(str(error)) from error
+
+
+def _job_row(job: Job) -> tuple[Any, ...]:
+    return tuple(_plain(name, getattr(job, name)) for name in _JOB_COLUMNS)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "problems":
+        return json.dumps([problem.as_dict() for problem in value])
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.value if isinstance(value, Enum) else value
+
+
+def _job(row: Sequence[Any]) -> Job:
+    values = dict(zip(_JOB_COLUMNS, row, strict=True))
+    values["state"] = JobState(values["state"])
+    values["post"] = Post(values["post"])
+    values["wish"] = Wish(values["wish"]) if values["wish"] else None
+    values["outcome"] = json.loads(values["outcome"]) if values["outcome"] else None
+    values["problems"] = tuple(Problem.from_dict(plain) for plain in json.loads(values["problems"]))
+    for name in ("first_seen", "submitted", "started", "finished"):
+        values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+    return Job(**values)
+
+
+def _file_record(row: Sequence[Any]) -> FileRecord:
+    project, path, digest, job, size, mtime_ns, ctime_ns, inode, gone, note = row
+    return FileRecord(
+        project=project,
+        path=path,
+        digest=digest,
+        job=job,
+        stamp=Stamp(size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, inode=inode),
+        gone=bool(gone),
+        note=note,
+    )

@@ -1,0 +1,178 @@
+"""From a pending job to a prompt that is ready to be posted: examined, given its run, its id and its body."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from loguru import logger
+
+from comfywatch.asks import Post as PostAsk
+from comfywatch.inputs import MISSING, InputFile, input_files, missing
+from comfywatch.jobs import Fact, Job, JobState, Post
+from comfywatch.ledger import Ledger
+from comfywatch.problems import Problem, Severity, errors
+from comfywatch.server import Server
+from comfywatch.submission import post_body, prepared
+from comfywatch.validation import is_invalid, partial_outputs, respell, validate
+from comfywatch.workflow import Dropped, NotAWorkflow, NotJson
+
+PARTIAL = "partial_outputs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The settings that decide what may be submitted, and how."""
+
+    deny_nodes: frozenset[str]
+    hold_partial: bool
+    provenance: bool
+
+
+class Submitter:
+    """``examined`` maps jobs that may be posted to the fingerprint of what they were examined against."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        *,
+        aliases: Callable[[str], Mapping[str, str]],
+        folder: Callable[[str], Path],
+        highest_run_on_disk: Callable[[str, str], int],
+    ) -> None:
+        self._ledger = ledger
+        self._rules = rules
+        self._aliases = aliases
+        self._folder = folder
+        self._highest_run_on_disk = highest_run_on_disk
+        self.examined: dict[int, str] = {}
+
+    def is_ready(self, job: Job, server: Server) -> bool:
+        """Examine a pending job if need be; whether it may be posted."""
+        if self.examined.get(job.id) == server.fingerprint:
+            return True
+        problems = self.problems(job, server)
+        found = errors(problems)
+        if not found:
+            self.examined[job.id] = server.fingerprint
+            self._note_warnings(job, problems)
+            return True
+        if _fact(found) is Fact.INVALID:
+            self._stop(job, Fact.INVALID, problems, server)
+        elif server.is_fresh or not server.link.takes_jobs:
+            self._stop(job, Fact.BLOCKED, problems, server)
+        return False
+
+    def free(self, job: Job, server: Server) -> None:
+        """Look at a blocked job again: something has changed."""
+        waits_for_files = any(problem.code == MISSING for problem in job.problems)
+        if job.fingerprint == server.fingerprint and not waits_for_files:
+            return
+        found = errors(problems := self.problems(job, server))
+        if found:
+            if problems != job.problems or job.fingerprint != server.fingerprint:
+                self._ledger.change(job.after(_fact(found), problems=problems, fingerprint=server.fingerprint))
+        else:
+            logger.bind(project=job.project, job=job.path).info("no longer blocked")
+            self._ledger.change(job.after(Fact.FREED, problems=(), fingerprint=""))
+
+    def block(self, job: Job, problem: Problem, server: Server) -> None:
+        """It cannot be submitted as things are."""
+        self._stop(job, Fact.BLOCKED, (problem,), server)
+
+    def problems(self, job: Job, server: Server) -> tuple[Problem, ...]:
+        """What stands against posting it, as far as it is known now; partial prompts by the setting."""
+        try:
+            prompt = self._ledger.prompt(job).prompt
+        except NotJson as error:
+            return (Problem(code="not_json", message=f"This is not JSON: {error}."),)
+        except NotAWorkflow as error:
+            return (error.problem,)
+        found = validate(
+            prompt,
+            schemas=server.schemas,
+            inventory=server.inventory,
+            aliases=self._aliases(job.project),
+            deny_nodes=self._rules.deny_nodes,
+        )
+        found += tuple(missing(file, job.project) for file in self.input_files(job, server) if not _is_there(file))
+        if (
+            server.schemas is None
+            or not (parts := partial_outputs(prompt, found, server.schemas)).runs
+            or not parts.dropped
+        ):
+            return found
+        if self._rules.hold_partial:
+            return (would_be_partial(parts.dropped), *found)
+        return tuple(problem if problem.code == "node_denied" else warning(problem) for problem in found)
+
+    def input_files(self, job: Job, server: Server) -> list[InputFile]:
+        """The files that a job's prompt names; raises as ``Ledger.prompt`` does."""
+        return list(input_files(self._ledger.prompt(job).prompt, server.schemas, self._folder(job.project)))
+
+    def prepare(self, job: Job, server: Server, uploads: Mapping[tuple[str, str], str], *, at: datetime) -> PostAsk:
+        """Give it a run and a prompt id, and save the body: from here on it may be in ComfyUI.
+
+        ``uploads`` are the names on the server of the input files, by node and input.
+        """
+        dropped = self._ledger.prompt(job)
+        run = job.run or self._next_run(job)
+        job = replace(job, run=run, prompt_id=str(uuid.uuid4()), post=Post.INTENDED, server=server.url, submitted=at)
+        body = self._body(job, dropped, server, uploads)
+        self._ledger.store.save_submitted(job.id, body)
+        self._ledger.change(replace(job, life=server.link.life, refusals=0))
+        self.examined.pop(job.id, None)
+        return PostAsk(job=job.id, prompt_id=job.prompt_id, body=body)
+
+    def again(self, job: Job) -> PostAsk | None:
+        """The same id and the same bytes; ``None`` if they are not kept."""
+        body = self._ledger.store.submitted(job.id)
+        return PostAsk(job=job.id, prompt_id=job.prompt_id, body=body) if body else None
+
+    def _body(self, job: Job, dropped: Dropped, server: Server, uploads: Mapping[tuple[str, str], str]) -> bytes:
+        spelled = respell(
+            dropped.prompt, schemas=server.schemas, inventory=server.inventory, aliases=self._aliases(job.project)
+        )
+        prompt = prepared(spelled, job, uploads=uploads)
+        return post_body(prompt, job, saved=dropped.saved, provenance=self._rules.provenance)
+
+    def _next_run(self, job: Job) -> int:
+        in_store = self._ledger.store.highest_run(job.project, job.path)
+        return max(in_store, self._highest_run_on_disk(job.project, job.path)) + 1
+
+    def _note_warnings(self, job: Job, problems: tuple[Problem, ...]) -> None:
+        if problems != job.problems and job.state is JobState.PENDING:
+            self._ledger.change(replace(job, problems=problems))
+
+    def _stop(self, job: Job, fact: Fact, problems: tuple[Problem, ...], server: Server) -> None:
+        bound = logger.bind(project=job.project, job=job.path)
+        bound.info("{}: {}", fact, "; ".join(problem.message for problem in errors(problems)))
+        self._ledger.change(job.after(fact, problems=problems, fingerprint=server.fingerprint))
+
+
+def _is_there(file: InputFile) -> bool:
+    return file.path is not None or file.may_be_on_server
+
+
+def would_be_partial(dropped: Iterable[str]) -> Problem:
+    """ComfyUI would run the workflow without some of its outputs."""
+    nodes = ", ".join(dropped)
+    return Problem(
+        code=PARTIAL,
+        message=f"ComfyUI would run this without the output of node {nodes}, so it is held.",
+        fix="Mend what follows; or set 'partial: run' in config.yaml to have the rest.",
+    )
+
+
+def warning(problem: Problem) -> Problem:
+    """The same, as something that is only said."""
+    return replace(problem, severity=Severity.WARNING)
+
+
+def _fact(found: tuple[Problem, ...]) -> Fact:
+    """A prompt of which a part could run is for the person to decide, whatever is wrong with the rest."""
+    return Fact.INVALID if is_invalid(found) and found[0].code != PARTIAL else Fact.BLOCKED

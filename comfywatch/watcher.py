@@ -1,0 +1,93 @@
+"""File system events, as hints: "look at this path". The only importer of ``watchdog``.
+
+Which event it was does not matter, because no single one is reliable: a rename shows the final name only as the target
+of ``moved``, a hard link only as ``created``. So every path of every event is passed on, and a rescan finds what was
+missed. Watches are used sparingly: the root, each project's folder, its ``inputs/``, and its ``workflows/`` with what
+is below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from watchdog.events import EVENT_TYPE_CLOSED_NO_WRITE, EVENT_TYPE_OPENED, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from comfywatch.tree import INPUTS, WORKFLOWS
+
+
+class CannotWatch(OSError):
+    """The system gives no more watches, or none for this folder; polling is what remains."""
+
+
+class Watcher:
+    """Calls ``touched`` on its own thread with each path that may have changed."""
+
+    def __init__(self, touched: Callable[[Path], None], *, is_ours: Callable[[str], bool]) -> None:
+        self._handler = _PassOn(touched, is_ours)
+        self._observer: BaseObserver = Observer()
+        self._watches: dict[tuple[Path, bool], ObservedWatch] = {}
+
+    def start(self) -> None:
+        """Begin; raises ``CannotWatch``."""
+        try:
+            self._observer.start()
+        except OSError as error:
+            raise CannotWatch(error.errno, error.strerror) from error
+
+    def stop(self) -> None:
+        """End the thread."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(timeout=1)
+
+    def watch(self, projects: Path, names: Iterable[str]) -> bool:
+        """Watch exactly these projects below ``projects``; true if a watch was added.
+
+        Raises ``CannotWatch``. What was written before a watch was added is found by a scan after it, so scan again.
+        """
+        wanted = {(projects, False)}
+        for name in names:
+            wanted.add((projects / name, False))
+            if (projects / name / WORKFLOWS).is_dir():
+                wanted.add((projects / name / WORKFLOWS, True))
+            if (projects / name / INPUTS).is_dir():
+                wanted.add((projects / name / INPUTS, False))
+        for key in self._watches.keys() - wanted:
+            self._drop(key)
+        new = wanted - self._watches.keys()
+        for key in sorted(new):
+            self._add(key)
+        return bool(new)
+
+    def _add(self, key: tuple[Path, bool]) -> None:
+        folder, recursive = key
+        try:
+            self._watches[key] = self._observer.schedule(self._handler, str(folder), recursive=recursive)
+        except FileNotFoundError:
+            return  # gone meanwhile; the next scan will tell
+        except OSError as error:
+            raise CannotWatch(error.errno, error.strerror, str(folder)) from error
+
+    def _drop(self, key: tuple[Path, bool]) -> None:
+        watch = self._watches.pop(key)
+        try:
+            self._observer.unschedule(watch)
+        except (KeyError, OSError):
+            return  # the folder is gone, and its watch with it
+
+
+class _PassOn(FileSystemEventHandler):
+    def __init__(self, touched: Callable[[Path], None], is_ours: Callable[[str], bool]) -> None:
+        self._touched = touched
+        self._is_ours = is_ours
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in {EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE}:
+            return
+        for raw in {event.src_path, event.dest_path}:
+            path = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+            if path and not self._is_ours(path):
+                self._touched(Path(path))

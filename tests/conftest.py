@@ -1,0 +1,31 @@
+"""What tests share: a sandbox, and a world in which a daemon works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from comfywatch import board, decide
+from comfywatch.sandbox import Sandbox, SandboxSettings
+from tests.world import World
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """A ComfyUI that needs no GPU, as it is just after its start."""
+    with Sandbox(SandboxSettings(step_seconds=0.01, folder=tmp_path / "comfyui")) as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Folders, a sandbox that is up, and a daemon that the test starts; what it waits for, it waits for less long."""
+    monkeypatch.setattr(board, "SHORTEST_PAUSE", 0.05)
+    monkeypatch.setattr(decide, "UNSURE_GAP", 0.3)
+    monkeypatch.setattr(decide, "VANISHED_GAP", 0.1)
+    made = World(tmp_path / "root", sandbox)
+    yield made
+    sandbox.faults.clear()
+    made.stop()

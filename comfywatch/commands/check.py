@@ -1,0 +1,223 @@
+"""``comfywatch check``: what ComfyUI would say to a workflow, without asking it to run anything.
+
+The rule it keeps: it starts fast, for scripts call it once a file; settings and client are imported when needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
+from comfywatch.commands.terminal import coloured, say
+from comfywatch.problems import Problem
+
+if TYPE_CHECKING:
+    from comfywatch.inventory import Inventory
+    from comfywatch.schemas import Schemas
+    from comfywatch.settings import Settings
+
+KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
+"""Of each problem in the output of ``--json``, all of them always there."""
+
+_FINDINGS = frozenset({"rejected", "partial"})
+_V3_CHECKED_SINCE = (0, 8)
+_PATIENCE = 10.0
+"""Seconds in which ComfyUI has to answer a check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the workflows are checked against; ``missing`` says why there are no schemas."""
+
+    schemas: Schemas | None = None
+    inventory: Inventory | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    deny_nodes: tuple[str, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """One file; ``as_dict`` is a line of ``--json``."""
+
+    file: str
+    format: str
+    verdict: str
+    problems: tuple[Problem, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        problems = [{key: str(getattr(problem, key)) for key in KEYS} for problem in self.problems]
+        return {"file": self.file, "format": self.format, "verdict": self.verdict, "problems": problems}
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and file, in the order given.")
+@click.option("--object-info", metavar="FILE", help="Check against the schemas in FILE (ComfyUI's /object_info) alone.")
+@click.option("--comfyui-version", metavar="V", help="ComfyUI's version, if its schemas should not tell it.")
+@with_config
+@click.pass_context
+def check(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    as_json: bool,
+    object_info: str | None,
+    comfyui_version: str | None,
+    config: Path | None,
+) -> None:
+    """Say whether ComfyUI would take workflows, and what to do if not.
+
+    What ComfyUI has is known from state/, where comfywatch keeps it, else ComfyUI is asked. The verdicts: ok; partial
+    (some outputs would be dropped); rejected; unknown (nothing is known of ComfyUI).
+
+    With --json, each line is {"file", "format": "api" | "ui", "verdict", "problems": [{"node", "class_type", "input",
+    "code", "message", "fix", "severity": "error" | "warning"}]}. The exit code is 1 if a file is rejected or partial.
+
+    \b
+    Examples:
+      comfywatch check shot-01.json
+      comfywatch check --json projects/my-film/workflows/*.json
+      comfywatch check --object-info object_info.json shot-01.json
+    """
+    known = _from_file(object_info) if object_info is not None else _from_state(settings_from(config))
+    _set_version(known.schemas, comfyui_version)
+    verdicts: Counter[str] = Counter()
+    for file in files:
+        checked = _check(file, known)
+        verdicts[checked.verdict] += 1
+        click.echo(json.dumps(checked.as_dict())) if as_json else _show(checked)
+    if not as_json:
+        _show_sum(verdicts, known)
+    ctx.exit(1 if _FINDINGS & verdicts.keys() else 0)
+
+
+def _from_file(path: str) -> _Known:
+    try:
+        return _Known(schemas=_read_schemas(Path(path)))
+    except (OSError, ValueError) as error:
+        raise Unusable(f"--object-info: {path} cannot be read: {_why(error)}.") from error
+
+
+def _from_state(settings: Settings) -> _Known:
+    """What comfywatch keeps of ComfyUI; ComfyUI itself is asked for what is not there."""
+    schemas, missing = None, ""
+    try:
+        schemas = _read_schemas(settings.object_info_file)
+    except (OSError, ValueError):
+        schemas, missing = _from_server(settings)
+    return _Known(
+        schemas=schemas,
+        inventory=_read_inventory(settings.inventory_file),
+        aliases=settings.models,
+        deny_nodes=settings.deny_nodes,
+        missing=missing,
+    )
+
+
+def _from_server(settings: Settings) -> tuple[Schemas | None, str]:
+    from comfywatch.comfy_errors import ComfyError
+    from comfywatch.schemas import Schemas
+
+    try:
+        with open_comfy(settings, timeout=min(_PATIENCE, settings.api_timeout_seconds)) as comfy:
+            return Schemas.read(comfy.object_info()), ""
+    except ComfyError as error:
+        return None, str(error)
+
+
+def _read_schemas(path: Path) -> Schemas:
+    """Raises ``OSError`` or ``ValueError`` for what is no answer of ``/object_info``."""
+    from comfywatch.schemas import Schemas
+
+    try:
+        plain = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(plain, dict):
+        raise ValueError("it is not a JSON object of node classes")
+    return Schemas.read(plain)
+
+
+def _read_inventory(path: Path) -> Inventory | None:
+    from comfywatch.inventory import Inventory, NotAnInventory
+
+    try:
+        return Inventory.parse(path.read_bytes())
+    except (OSError, NotAnInventory):
+        return None
+
+
+def _set_version(schemas: Schemas | None, version: str | None) -> None:
+    """Newer ComfyUIs look at more; without ``version`` the schemas themselves tell which it is."""
+    if version is None:
+        return
+    from comfywatch.schemas import Generation
+
+    numbers = version.removeprefix("v").split(".")
+    if len(numbers) < 2 or not all(number.isdecimal() for number in numbers[:2]):
+        raise Unusable(f"--comfyui-version: expected a version such as 0.3.64, got '{version}'.")
+    if schemas is not None:
+        is_newer = tuple(map(int, numbers[:2])) >= _V3_CHECKED_SINCE
+        schemas.version_hint = Generation.NEWER if is_newer else Generation.OLDER
+
+
+def _check(file: str, known: _Known) -> _Checked:
+    from comfywatch.validation import as_answered, validate, verdict_of
+    from comfywatch.workflow import UI_FORMAT_FIX, NotAWorkflow, NotJson, read_workflow
+
+    try:
+        prompt = read_workflow(Path(file).read_bytes()).prompt
+    except (OSError, ValueError) as error:
+        match error:
+            case NotAWorkflow():
+                return _rejected(file, error.problem)
+            case NotJson():
+                return _rejected(
+                    file, Problem(code="not_json", message=f"This is not JSON: {error}.", fix=UI_FORMAT_FIX)
+                )
+        return _rejected(file, Problem(code="unreadable", message=f"The file cannot be read: {_why(error)}."))
+    problems = validate(
+        prompt,
+        schemas=known.schemas,
+        inventory=known.inventory,
+        aliases=known.aliases,
+        deny_nodes=known.deny_nodes,
+    )
+    shown = as_answered(problems, known.schemas) if known.schemas else problems
+    return _Checked(file=file, format="api", verdict=verdict_of(prompt, problems, known.schemas), problems=shown)
+
+
+def _rejected(file: str, problem: Problem) -> _Checked:
+    kind = "ui" if problem.code == "ui_format" else "api"
+    return _Checked(file=file, format=kind, verdict="rejected", problems=(problem,))
+
+
+def _show(checked: _Checked) -> None:
+    click.echo(f"{coloured(checked.verdict)}  ", nl=False)
+    say(checked.file)
+    for problem in checked.problems:
+        say(f"  {'warning: ' if problem.severity == 'warning' else ''}{problem.message}")
+        if problem.fix:
+            say(f"    {problem.fix}")
+
+
+def _show_sum(verdicts: Counter[str], known: _Known) -> None:
+    if known.schemas is None:
+        click.echo(
+            f"What this ComfyUI has is not known ({known.missing}). "
+            "Start it, or give its schemas with --object-info, and check again.",
+            err=True,
+        )
+    if verdicts.total() > 1:
+        say(f"{verdicts.total()} files: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}")
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

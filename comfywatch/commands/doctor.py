@@ -1,0 +1,131 @@
+"""``comfywatch doctor``: gather what ``comfywatch.doctor`` judges, and print it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from comfywatch import __version__
+from comfywatch import doctor as checks
+from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
+from comfywatch.commands.terminal import say, show_table
+from comfywatch.tree import WORKFLOWS, read_forest
+
+if TYPE_CHECKING:
+    from comfywatch.inventory import Inventory
+    from comfywatch.settings import Settings
+    from comfywatch.tree import Forest
+
+PATIENCE = 5.0
+"""Seconds in which ComfyUI has to answer the doctor."""
+_INOTIFY = Path("/proc/sys/fs/inotify")
+
+
+@click.command()
+@with_config
+@click.pass_context
+def doctor(ctx: click.Context, config: Path | None) -> None:
+    """Look whether everything is in place, and say what to do next.
+
+    The exit code is 1 if there is anything to do.
+
+    \b
+    Example:
+      comfywatch doctor
+    """
+    say(f"comfywatch {__version__}")
+    findings = list(_findings(config))
+    rows = [
+        (finding.level.value, finding.subject, "\n".join(filter(None, (finding.sentence, _mend(finding.mend)))))
+        for finding in findings
+    ]
+    show_table(("", "", ""), rows)
+    say(f"\nNext: {checks.next_step(findings)}")
+    ctx.exit(0 if checks.is_well(findings) else 1)
+
+
+def _mend(mend: str) -> str:
+    return f"-> {mend}" if mend else ""
+
+
+def _findings(config: Path | None) -> Iterator[checks.Finding]:
+    try:
+        settings = settings_from(config)
+    except Unusable as error:
+        yield checks.problem("config", error.message, "mend these lines; config.example.yaml explains each key")
+        return
+    yield checks.ok("config", f"read; the projects are in {settings.projects}")
+    yield from _folders(settings)
+    yield from _comfyui(settings)
+    yield checks.of_inventory(_inventory(settings), now=datetime.now(UTC))
+    yield from _watching(settings)
+
+
+def _folders(settings: Settings) -> Iterator[checks.Finding]:
+    from comfywatch.state_folder import file_system_of, synced_root
+
+    disks: set[int] = set()
+    for subject, folder in (("projects", settings.projects), ("state", settings.state)):
+        there = _nearest(folder)
+        is_writable = os.access(there, os.W_OK | os.X_OK)
+        yield checks.of_folder(subject, folder, is_there=folder.is_dir(), is_writable=is_writable)
+        if (disk := there.stat().st_dev) not in disks:
+            disks.add(disk)
+            yield checks.of_space("disk", there, shutil.disk_usage(there).free)
+    yield checks.of_state_disk(settings.state, file_system_of(settings.state), synced_root(settings.state))
+
+
+def _watched(projects: Path, forest: Forest) -> int:
+    """How many folders are watched: ``projects/``, each project, and all of its ``workflows/``."""
+    below = sum(1 for name in forest.projects for _ in os.walk(projects / name / WORKFLOWS))
+    return 1 + len(forest.projects) + below
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the first above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _comfyui(settings: Settings) -> Iterator[checks.Finding]:
+    from comfywatch.comfy_errors import ComfyError
+
+    if settings.headers_file is not None:
+        yield checks.of_headers(settings.headers_notice())
+    begin = time.monotonic()
+    try:
+        with open_comfy(settings, timeout=min(PATIENCE, settings.api_timeout_seconds)) as comfy:
+            system = comfy.system_stats().get("system", {})
+    except ComfyError as error:
+        yield checks.of_no_comfyui(str(error))
+    except Unusable as error:
+        yield checks.problem("ComfyUI", error.message, "mend that file")
+    else:
+        version = str(system.get("comfyui_version") or "")
+        yield checks.of_comfyui(comfy.url, version=version, seconds=time.monotonic() - begin)
+
+
+def _inventory(settings: Settings) -> Inventory | None:
+    from comfywatch.inventory import Inventory, NotAnInventory
+
+    try:
+        return Inventory.parse(settings.inventory_file.read_bytes())
+    except (OSError, NotAnInventory):
+        return None
+
+
+def _watching(settings: Settings) -> Iterator[checks.Finding]:
+    from comfywatch.lock import is_held
+
+    forest = read_forest(settings.projects)
+    if _INOTIFY.is_dir():
+        watches, instances = (int((_INOTIFY / f"max_user_{what}").read_text()) for what in ("watches", "instances"))
+        yield checks.of_inotify(watches, instances, folders=_watched(settings.projects, forest))
+    yield from checks.of_projects(settings.projects, forest)
+    yield checks.of_daemon(is_running=is_held(settings.lock))

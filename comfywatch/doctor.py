@@ -1,0 +1,187 @@
+"""What is judged by ``comfywatch doctor``: each check takes values and says what they mean, and what to do.
+
+Nothing here reads a file or asks a server; ``commands.doctor`` brings the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from comfywatch.inventory import Inventory
+from comfywatch.state_folder import NETWORK_FILE_SYSTEMS
+from comfywatch.tree import Forest
+
+LITTLE_SPACE = 5 * 2**30
+"""Bytes; a video job fills that in an evening."""
+NO_SPACE = 200 * 2**20
+SLOW_SECONDS = 2.0
+OLD = timedelta(days=1)
+NOTICES_SHOWN = 5
+
+
+class Level(StrEnum):
+    """How bad a finding is: all but ``OK`` want a person."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the report; ``mend`` is empty where there is nothing to do."""
+
+    subject: str
+    level: Level
+    sentence: str
+    mend: str = ""
+
+
+def ok(subject: str, sentence: str) -> Finding:
+    """Nothing to do."""
+    return Finding(subject=subject, level=Level.OK, sentence=sentence)
+
+
+def warning(subject: str, sentence: str, mend: str) -> Finding:
+    """It works, and will give trouble."""
+    return Finding(subject=subject, level=Level.WARNING, sentence=sentence, mend=mend)
+
+
+def problem(subject: str, sentence: str, mend: str) -> Finding:
+    """It does not work."""
+    return Finding(subject=subject, level=Level.PROBLEM, sentence=sentence, mend=mend)
+
+
+def of_folder(subject: str, folder: Path, *, is_there: bool, is_writable: bool) -> Finding:
+    """Whether comfywatch can work in one of its folders; one that is missing is made at the start."""
+    if is_writable:
+        return ok(subject, f"{folder} can be written" if is_there else f"{folder} will be made at the start")
+    return problem(subject, f"{folder} cannot be written", f"give yourself the right to: chmod u+rwx {folder}")
+
+
+def of_state_disk(folder: Path, file_system: str, synced: Path | None) -> Finding:
+    """Whether the database is safe where it lies; ``file_system`` is empty where the system does not say."""
+    mend = "set 'state:' in config.yaml to a folder on a local disk that no tool synchronises"
+    if file_system in NETWORK_FILE_SYSTEMS:
+        return problem("state", f"{folder} is on a network drive ({file_system})", mend)
+    if synced is not None:
+        return problem("state", f"{folder} is below {synced}, which a sync tool copies", mend)
+    return ok("state", f"{folder} is on a local disk" + (f" ({file_system})" if file_system else ""))
+
+
+def of_comfyui(url: str, *, version: str, seconds: float) -> Finding:
+    """A ComfyUI that answered, and how fast."""
+    answered = f"{url} answers in {seconds * 1000:.0f} ms; ComfyUI {version or 'of an unknown version'}"
+    if seconds > SLOW_SECONDS:
+        return warning("ComfyUI", answered, "it is busy or far away; raise api_timeout_seconds if jobs get stuck")
+    return ok("ComfyUI", answered)
+
+
+def of_no_comfyui(why: str) -> Finding:
+    """A ComfyUI that did not answer as one; ``why`` is the client's sentence."""
+    return problem("ComfyUI", why, "start ComfyUI, or set comfyui_url in config.yaml to where it is")
+
+
+def of_headers(notice: str) -> Finding:
+    """Whether the file with the secrets is closed to others; ``notice`` says why not."""
+    if not notice:
+        return ok("headers", "the headers file can be read by you alone")
+    sentence, _, mend = notice.partition("; to mend it: ")
+    return warning("headers", sentence, mend or "let nobody else read it")
+
+
+def of_inventory(found: Inventory | None, *, now: datetime) -> Finding:
+    """How old the knowledge of what is installed is."""
+    mend = "comfywatch inventory refresh"
+    if found is None or found.last_updated is None:
+        return warning("inventory", "it is not known what ComfyUI has installed", mend)
+    age = now - found.last_updated
+    sentence = f"what ComfyUI has installed is known as of {_ago(age)}"
+    return warning("inventory", sentence, mend) if age > OLD else ok("inventory", sentence)
+
+
+def of_inotify(watches: int, instances: int, *, folders: int) -> Finding:
+    """Whether Linux gives enough watches; ``folders`` is how many there are to be watched."""
+    mend = "echo fs.inotify.max_user_watches=524288 | sudo tee /etc/sysctl.d/60-inotify.conf; sudo sysctl --system"
+    sentence = f"{folders} folders to watch, {watches} watches and {instances} instances a user"
+    if folders >= watches:
+        return problem("inotify", sentence, mend)
+    if folders * 2 > watches or watches < 8192:
+        return warning("inotify", sentence, mend)
+    return ok("inotify", sentence)
+
+
+def of_space(subject: str, folder: Path, free: int) -> Finding:
+    """How many bytes are left on a disk."""
+    sentence = f"{_size(free)} free at {folder}"
+    if free < NO_SPACE:
+        return problem(subject, sentence, "make room: outputs cannot be fetched to a full disk")
+    if free < LITTLE_SPACE:
+        return warning(subject, sentence, "make room soon")
+    return ok(subject, sentence)
+
+
+def of_daemon(*, is_running: bool) -> Finding:
+    """Whether anybody watches."""
+    if is_running:
+        return ok("daemon", "comfywatch is running")
+    return warning("daemon", "comfywatch is not running, so nothing is taken", "comfywatch run")
+
+
+def of_projects(folder: Path, forest: Forest) -> Iterator[Finding]:
+    """What lies in the projects, and what lies in the wrong place."""
+    trees = forest.projects.values()
+    if not trees:
+        yield warning("projects", f"there is no project in {folder}", "comfywatch new my-film")
+    else:
+        workflows = sum(len(tree.files) for tree in trees)
+        yield ok("projects", f"{_count(len(trees), 'project')}, {_count(workflows, 'workflow')}")
+    notices = [*forest.notices, *(f"{tree.name}/{notice}" for tree in trees for notice in tree.notices)]
+    for notice in notices[:NOTICES_SHOWN]:
+        yield _misplaced(notice)
+    if len(notices) > NOTICES_SHOWN:
+        yield warning("files", f"and {len(notices) - NOTICES_SHOWN} more of the kind", "comfywatch status")
+
+
+def _misplaced(notice: str) -> Finding:
+    """From ``a.json is not read; move it to workflows/``, with a mend that says itself what "it" is."""
+    sentence, _, mend = notice.rpartition("; ")
+    name = sentence.partition(" is ")[0]
+    return warning(
+        "files", sentence or notice, mend.replace(" it ", f" {name} ", 1) if sentence else f"look at {notice}"
+    )
+
+
+def is_well(findings: Iterable[Finding]) -> bool:
+    """Whether nobody has to do anything."""
+    return all(finding.level is Level.OK for finding in findings)
+
+
+def next_step(findings: Collection[Finding]) -> str:
+    """The one thing to do now: the first problem's mend, else the first warning's, else what all of this is for."""
+    for level in (Level.PROBLEM, Level.WARNING):
+        for finding in findings:
+            if finding.level is level:
+                return finding.mend
+    return "all is well; drop a workflow into projects/NAME/workflows/"
+
+
+def _ago(age: timedelta) -> str:
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes == 0:
+        return "a moment ago"
+    if minutes < 120:
+        return f"{_count(minutes, 'minute')} ago"
+    return f"{minutes // 60} hours ago" if minutes < 2 * 24 * 60 else f"{minutes // (24 * 60)} days ago"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

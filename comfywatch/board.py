@@ -127,7 +127,7 @@ class Board:
             return ""
         waits_for = self._dispatcher.follower.waits_for.get(job.id, "")
         if job.state is not JobState.PENDING:
-            return waits_for if job.outcome is not None else ""
+            return waits_for
         if job.held:
             return f"{job.held}; to run it: comfywatch retry {job.project}/{job.path.removesuffix('.json')}"
         held = self._projects.waits_for(job.project)

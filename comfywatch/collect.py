@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ def collect(task: Collection, comfy: Comfy) -> Collected:
         fetched, gone = _fetch_all(task, run, comfy)
         if gone:
             return Collected(job=task.job.id, gone=tuple(gone))
-        prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        files.write_whole(run / WORKFLOW, prompt)
+        prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False)
+        files.write_whole(run / WORKFLOW, prompt.encode("utf-8", "backslashreplace"))  # half a pair: \ud83d
         files.write_whole(run / RESULT, plain_yaml.dump(result_document(task, fetched), header=HEADER))
         files.sync_folder(run)
     except (ComfyError, OSError) as error:
@@ -80,10 +81,9 @@ def run_folder(project: Path, folder: str) -> Path:
         raise FileNotFoundError(f"the project folder {project.name} is not there")
     for part in (OUTPUTS, *PurePosixPath(folder).parts):
         here /= part
-        if not here.is_dir():
-            here.mkdir(exist_ok=True)
         if here.is_symlink():
             raise LeadsOut(f"{here.relative_to(project)} is a link; make it a folder")
+        here.mkdir(exist_ok=True)
     return here
 
 
@@ -91,9 +91,14 @@ def highest_run_on_disk(project: Path, path: str) -> int:
     """The highest run number among the folders of a workflow, 0 if there are none."""
     runs = project / OUTPUTS / workflow_name(path)
     try:
-        return max((int(entry.name) for entry in runs.iterdir() if entry.name.isdecimal()), default=0)
+        return max((run_number(entry.name) for entry in runs.iterdir()), default=0)
     except OSError:
         return 0
+
+
+def run_number(name: str) -> int:
+    """The run that a folder of this name belongs to, 0 if none: people keep folders of their own there."""
+    return int(name) if re.fullmatch(r"[0-9]{3,9}", name) else 0
 
 
 def result_document(task: Collection, fetched: list[dict[str, Any]]) -> dict[str, Any]:
@@ -139,10 +144,10 @@ def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
     taken = {RESULT, WORKFLOW}
     stem = safe_name(PurePosixPath(workflow_name(task.job.path)).name)
     lead = f"{shortened(stem, to_bytes=80)}_{task.job.run_name}_" if task.unique_names else ""
-    named = []
-    for file in wanted(task.outcome, keep_previews=task.keep_previews):
-        named.append((file, distinct(shortened(lead + safe_name(file.filename)), taken)))
-    return named
+    return [
+        (file, distinct(shortened(lead + safe_name(file.filename)), taken))
+        for file in wanted(task.outcome, keep_previews=task.keep_previews)
+    ]
 
 
 def _fetch_all(task: Collection, run: Path, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:

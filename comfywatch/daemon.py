@@ -74,6 +74,8 @@ class Daemon:
         engine = Engine(self._settings, store, now=time.monotonic(), started_ns=started_ns, once=self._once)
         performer = Performer(self._settings, engine.dispatcher.addresses, self._inbox.put)
         performer.start()
+        for key in self._settings.without_effect():
+            logger.warning("the setting {} has no effect in this version", key)
         logger.info("watching {}", self._settings.projects)
         service.notify("READY=1")
         try:

@@ -98,7 +98,7 @@ def _wants_out(job: Job) -> bool:
 
 
 def after_absence(job: Job, *, life: int, witness: Witness) -> Fact:
-    """What it means that an accepted prompt was missed twice: ``LOST`` or ``CANCELLED``; ``life`` is the server's now."""
+    """What it means that an accepted prompt was missed twice: ``LOST`` or ``CANCELLED``; ``life`` is today's."""
     if job.wish is not None:
         return Fact.CANCELLED
     if job.life == life and witness is Witness.PRESENT:

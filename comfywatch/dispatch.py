@@ -24,6 +24,7 @@ from comfywatch.jobs import Post as PostStage
 from comfywatch.ledger import Ledger
 from comfywatch.link import Link, ServerState
 from comfywatch.missing import to_peek
+from comfywatch.overtime import Limits, is_over, seconds_running, warning_due_after
 from comfywatch.projects import Projects
 from comfywatch.server import Server
 from comfywatch.settings import Settings
@@ -34,6 +35,8 @@ from comfywatch.urls import safe_url
 EXAMINED_AT_ONCE = 25
 """Prompts that are looked at between two commits, so that a flood of drops delays nothing else."""
 _ASKED_ALONE = {Step.TAKE_OUT, Step.POST_AGAIN}
+CLOCK_SECONDS = 5.0
+"""How often it is looked whether a job takes too long."""
 RECENT = 20
 """Completed jobs whose time decides how many are kept in ComfyUI's queue."""
 
@@ -67,6 +70,8 @@ class Dispatcher:
         self._must_adopt = must_adopt
         self._turns: dict[str, int] = {}
         self._collecting: set[int] = set()
+        self._limits = _limits(settings)
+        self._clock_due = now
         self._uploading: set[int] = set()
         self._uploads: dict[int, Mapping[tuple[str, str], str]] = {}
         self._asked: list[tuple[str, Ask]] = []
@@ -189,6 +194,7 @@ class Dispatcher:
         """Everything that is due, for all servers."""
         self._examine(now=now)
         self._end_unposted(at=at)
+        self._watch_the_clock(now=now, at=at)
         yield from self._to_write
         self._to_write.clear()
         for url, ask in self._asked:
@@ -316,6 +322,19 @@ class Dispatcher:
             if job.post is PostStage.NONE and next_step(job, absence=None, may_start=False) is Step.END_CANCELLED:
                 self.follower.cancel_now(job, at=at)
 
+    def _watch_the_clock(self, *, now: float, at: datetime) -> None:
+        """Say that a job takes long, and interrupt one that takes longer than it may."""
+        if now < self._clock_due:
+            return
+        self._clock_due = now + CLOCK_SECONDS
+        for job in [job for job in self.ledger.active.values() if job.state is JobState.RUNNING and job.wish is None]:
+            if is_over(job, self._limits, at=at):
+                self.follower.interrupt(job, self.settings.max_runtime_minutes or 0)
+            elif job.id not in self.follower.waits_for:
+                usual = self.ledger.store.usual_seconds(job.project, job.path)
+                if seconds_running(job, at=at) > warning_due_after(self._limits, usual=usual):
+                    self.follower.takes_long(job, seconds_running(job, at=at))
+
     def _collections(self, *, now: float) -> Iterator[Effect]:
         for job in list(self.ledger.active.values()):
             if job.outcome is None or job.id in self._collecting or not self._may_try(job, now):
@@ -373,3 +392,8 @@ class Dispatcher:
             unique_names=self.settings.output_names == "unique",
             keep_previews=self.settings.previews == "keep",
         )
+
+
+def _limits(settings: Settings) -> Limits:
+    longest = settings.max_runtime_minutes
+    return Limits(warn_after=settings.warn_after_minutes * 60, longest=None if longest is None else longest * 60)

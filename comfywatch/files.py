@@ -37,7 +37,10 @@ class TooBig(OSError):
 def stamp_of(status: os.stat_result) -> Stamp:
     """What is kept of a file's state to see later whether it changed."""
     return Stamp(
-        size=status.st_size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns, inode=status.st_ino % 2**63
+        size=status.st_size,
+        mtime_ns=min(status.st_mtime_ns, 2**63 - 1),  # a year after 2262 is more than SQLite's integers hold
+        ctime_ns=min(status.st_ctime_ns, 2**63 - 1),
+        inode=status.st_ino % 2**63,
     )
 
 
@@ -51,9 +54,10 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
             raise NotRegular(error.errno, "not a regular file", str(path)) from error
         raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(descriptor, "rb") as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotRegular(errno.EINVAL, "not a regular file", str(path))
         yield handle
 
 

@@ -90,6 +90,7 @@ class Follower:
 
     def _accepted(self, job: Job, result: Accepted, server: Server, now: float) -> None:
         server.link = server.link.accepted(result.number)
+        self.waits_for.pop(job.id, None)
         job = job.after(Fact.ACCEPTED, post=PostStage.ACCEPTED, number=result.number, life=server.link.life)
         self._bound(job).info("queued as run {}", job.run)
         if result.node_errors:
@@ -159,6 +160,7 @@ class Follower:
         changes: dict[str, Any] = {"post": PostStage.ACCEPTED, "life": server.link.life}
         before = job
         if job.state is JobState.PENDING:
+            self.waits_for.pop(job.id, None)
             job = job.after(Fact.ACCEPTED, **changes)
         match sighting:
             case Ended(entry=entry):
@@ -214,7 +216,7 @@ class Follower:
             return unposted(job).after(Fact.BLOCKED, wish=None, fingerprint=fingerprint)
         if outcome.state is JobState.COMPLETED:
             outcome = self._judged(job, outcome)
-        return self._ended(job, outcome, hint=hint_for(outcome.problems))
+        return self._ended(job, outcome, hint=hint_for(outcome.problems) or job.hint)
 
     def _judged(self, job: Job, outcome: Outcome) -> Outcome:
         warned = tuple(problem for problem in job.problems if problem.severity is Severity.WARNING)
@@ -235,6 +237,18 @@ class Follower:
     def take_out(self, job: Job) -> TakeOut:
         """What to ask so that ComfyUI lets go of a prompt; a removal leaves alone what runs."""
         return TakeOut(job=job.id, prompt_id=job.prompt_id, interrupt=job.wish is not Wish.REMOVE)
+
+    def interrupt(self, job: Job, minutes: float) -> None:
+        """It runs longer than ``max_runtime_minutes``."""
+        self._bound(job).warning("runs for more than {} min (max_runtime_minutes); interrupting it", minutes)
+        hint = f"It ran longer than max_runtime_minutes ({minutes:g}) and was interrupted by comfywatch."
+        self._ledger.change(replace(job, wish=Wish.CANCEL, hint=hint))
+
+    def takes_long(self, job: Job, seconds: float) -> None:
+        """Worth a word in ``status.yaml`` and the log, once."""
+        self.waits_for[job.id] = f"takes long: it has been running for more than {seconds / 60:.0f} min"
+        self._bound(job).warning("has been running for {} min, longer than usual", round(seconds / 60))
+        self._ledger.changed.add(job.project)
 
     def taken_out(self, ask: TakeOut, server: Server, *, now: float) -> None:
         """ComfyUI was asked to let go of a prompt: see whether it did."""

@@ -184,7 +184,7 @@ def _texts(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _times(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> list[float]:
     stamps = [message.get("timestamp") for _, message in messages]
-    return [stamp for stamp in stamps if isinstance(stamp, int | float) and 0 < stamp < 32503680000000]
+    return sorted(stamp for stamp in stamps if isinstance(stamp, int | float) and 0 < stamp < 32503680000000)
 
 
 def _moment(milliseconds: float) -> datetime:

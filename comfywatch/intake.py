@@ -6,7 +6,6 @@ so that events and a rescan come to the same result.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,16 +17,12 @@ from comfywatch import files
 from comfywatch.jobs import Fact, Job, JobState, Post, Wish, workflow_name
 from comfywatch.ledger import Ledger
 from comfywatch.past import past_runs
-from comfywatch.problems import Problem
+from comfywatch.reading import NOT_JSON, Key, Reading, parsed, too_big
 from comfywatch.settling import Settling, Stamp
 from comfywatch.store import FileRecord
-from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_workflow_name, look_at
-from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
+from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_text, is_workflow_name, look_at
 
 ARCHIVED = "was here before comfywatch"
-
-Key = tuple[str, str]
-"""A project and a path below its ``workflows/``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +36,10 @@ class Pace:
 
 @dataclass(slots=True)
 class _Arriving:
-    """A file that does not parse yet."""
+    """A file that does not parse yet; ``stamp`` is of what was read last."""
 
     since: datetime
-    tries: int = 0
+    stamp: Stamp | None = None
 
 
 class Intake:
@@ -74,7 +69,9 @@ class Intake:
             parts = path.relative_to(self._projects).parts
         except ValueError:
             return None
-        if len(parts) < 3 or parts[1] != WORKFLOWS or not is_workflow_name(parts[-1]):
+        if len(parts) < 3 or parts[1] != WORKFLOWS or not is_workflow_name(parts[-1]) or not is_text(str(path)):
+            return None
+        if any(is_ignored(folder) or is_workflow_name(folder) for folder in (parts[0], *parts[2:-1])):
             return None
         return parts[0], str(PurePosixPath(*parts[2:]))
 
@@ -143,8 +140,11 @@ class Intake:
         for key, stamp in self._settling.take_settled(now=now):
             self._read(key, stamp, now=now, at=at)
         for key in [key for key, due in self._missing.items() if due <= now]:
-            del self._missing[key]
-            self._let_go(key)
+            if look_at(self._file(key)) is None:
+                del self._missing[key]
+                self._let_go(key)
+            else:
+                self.look(key, now=now)
 
     def _read(self, key: Key, stamp: Stamp, *, now: float, at: datetime) -> None:
         self.unreadable.pop(key, None)
@@ -155,7 +155,7 @@ class Intake:
         except files.NotRegular:
             return
         except files.TooBig as error:
-            self._take(key, stamp, b"", _digest(str(error.size).encode()), None, at, problem=self._too_big(error.size))
+            self._take(too_big(key, stamp, error.size, self._pace.max_workflow_bytes), at)
         except OSError as error:
             self.unreadable[key] = f"{WORKFLOWS}/{key[1]} cannot be read: {error.strerror}"
             self._ledger.changed.add(key[0])
@@ -166,102 +166,61 @@ class Intake:
                 self._parse(key, read_stamp, data, now=now, at=at)
 
     def _parse(self, key: Key, stamp: Stamp, data: bytes, *, now: float, at: datetime) -> None:
-        try:
-            dropped = read_workflow(data)
-        except NotJson as error:
-            self._not_json(key, stamp, data, str(error), now=now, at=at)
-        except NotAWorkflow as error:
-            self._take(key, stamp, data, _digest(data), None, at, problem=error.problem)
-        else:
-            self._take(key, stamp, data, dropped.digest, dropped, at)
-
-    def _not_json(self, key: Key, stamp: Stamp, data: bytes, why: str, *, now: float, at: datetime) -> None:
-        """Once, it may be half written; unchanged since, it is broken."""
-        arriving = self.arriving.setdefault(key, _Arriving(at))
-        arriving.tries += 1
+        """What does not parse may be half written; unchanged since the last time, it is broken."""
+        reading = parsed(key, stamp, data)
+        is_json = reading.problem is None or reading.problem.code != NOT_JSON
+        arriving = None if is_json else self.arriving.setdefault(key, _Arriving(at))
+        if arriving is None or arriving.stamp == stamp or self._ledger.file(*key) is not None:
+            self._take(reading, at)
+            return
+        arriving.stamp = stamp
+        self._settling.put_off(key, stamp, now=now)
         self._ledger.changed.add(key[0])
-        if arriving.tries == 1 and self._ledger.file(*key) is None:
-            self._settling.put_off(key, stamp, now=now)
-        else:
-            problem = Problem(
-                code="not_json",
-                message=f"This is not JSON: {why}.",
-                fix="Export it again in ComfyUI (Workflow > Export (API)); it is read again when it changes.",
-            )
-            self._take(key, stamp, data, _digest(data), None, at, problem=problem)
 
-    def _too_big(self, size: int) -> Problem:
-        limit = self._pace.max_workflow_bytes // 2**20
-        return Problem(
-            code="too_large",
-            message=f"The file has {size / 2**20:.1f} MiB, and {limit} are read at most.",
-            fix="Raise max_workflow_mb in config.yaml if this is a workflow.",
-        )
-
-    def _take(
-        self,
-        key: Key,
-        stamp: Stamp,
-        data: bytes,
-        digest: str,
-        dropped: Dropped | None,
-        at: datetime,
-        *,
-        problem: Problem | None = None,
-    ) -> None:
+    def _take(self, reading: Reading, at: datetime) -> None:
         """A file was read: it is nothing new, something that moved or came back, or a new job."""
+        key = reading.key
         self.arriving.pop(key, None)
         record = self._ledger.file(*key)
-        if record is not None and record.digest == digest:
-            self._same_again(record, stamp, data, dropped, at)
+        if record is not None and record.digest == reading.digest:
+            self._same_again(record, reading, at)
             return
-        if record is None:
-            moved = self._moved_from(digest)
-            if moved is not None:
-                self._follow(moved, key, stamp, data, dropped, at)
-                return
+        moved = self._moved_from(reading.digest, key[0]) if record is None else None
+        if moved is not None:
+            self._follow(moved, reading, at)
+            return
         self._supersede(key)
-        self._new_job(key, stamp, data, digest, dropped, at, problem=problem)
+        self._new_job(reading, at)
 
-    def _new_job(
-        self,
-        key: Key,
-        stamp: Stamp,
-        data: bytes,
-        digest: str,
-        dropped: Dropped | None,
-        at: datetime,
-        *,
-        problem: Problem | None = None,
-    ) -> Job:
-        is_archive = problem is None and self._is_archive(key, stamp)
+    def _new_job(self, reading: Reading, at: datetime) -> Job:
+        project, path = reading.key
+        is_archive = reading.problem is None and self._is_archive(reading)
         if is_archive:
-            known = self._from_results(key, stamp, data, at)
-            if known is not None and known.digest == digest:
+            known = self._from_results(reading, at)
+            if known is not None and known.digest == reading.digest:
                 return known
         held = ARCHIVED if is_archive and self._hold_archive else ""
-        job = Job(id=0, project=key[0], path=key[1], digest=digest, first_seen=at, held=held)
-        if problem is not None:
-            job = job.after(Fact.INVALID, problems=(problem,))
-        job = self._ledger.add(job, data, stamp, dropped)
-        bound = logger.bind(project=job.project, job=job.path)
-        if problem is None:
+        job = Job(id=0, project=project, path=path, digest=reading.digest, first_seen=at, held=held)
+        bound = logger.bind(project=project, job=path)
+        if reading.problem is None:
             bound.info("taken{}", f", held: {held}" if held else "")
         else:
-            bound.info("invalid: {}", problem.message)
-        return job
+            job = job.after(Fact.INVALID, problems=(reading.problem,))
+            bound.info("invalid: {}", reading.problem.message)
+        return self._ledger.add(job, reading.data, reading.stamp, reading.dropped)
 
-    def _is_archive(self, key: Key, stamp: Stamp) -> bool:
-        if self._archive_before_ns is None or self._ledger.file(*key) is not None:
+    def _is_archive(self, reading: Reading) -> bool:
+        if self._archive_before_ns is None or self._ledger.file(*reading.key) is not None:
             return False
-        return max(stamp.ctime_ns, stamp.mtime_ns) < self._archive_before_ns
+        return max(reading.stamp.ctime_ns, reading.stamp.mtime_ns) < self._archive_before_ns
 
-    def _from_results(self, key: Key, stamp: Stamp, data: bytes, at: datetime) -> Job | None:
+    def _from_results(self, reading: Reading, at: datetime) -> Job | None:
         """Its finished runs, as the project folder has them; the newest, if there is one."""
+        project, path = reading.key
         newest = None
-        for past in past_runs(self._projects / key[0], key[1]):
-            job = Job(id=0, project=key[0], path=key[1], digest=past.digest, first_seen=past.finished or at)
-            job = self._ledger.add(job, data, stamp)
+        for past in past_runs(self._projects / project, path):
+            job = Job(id=0, project=project, path=path, digest=past.digest, first_seen=past.finished or at)
+            job = self._ledger.add(job, reading.data, reading.stamp)
             newest = self._ledger.change(
                 replace(job, run=past.run, state=past.state, prompt_id=past.prompt_id, finished=past.finished)
             )
@@ -269,12 +228,11 @@ class Intake:
 
     # --- the same content again, elsewhere, or gone
 
-    def _same_again(self, record: FileRecord, stamp: Stamp, data: bytes, dropped: Dropped | None, at: datetime) -> None:
+    def _same_again(self, record: FileRecord, reading: Reading, at: datetime) -> None:
         """A touched file is nothing new; one that was removed and came back may be."""
-        came_back = record.gone
         latest = self._ledger.latest(record)
-        if came_back and latest is not None and latest.state in {JobState.CANCELLED, JobState.FAILED}:
-            self._new_job((record.project, record.path), stamp, data, record.digest, dropped, at)
+        if record.gone and latest is not None and latest.state in {JobState.CANCELLED, JobState.FAILED}:
+            self._new_job(reading, at)
             return
         note = record.note
         if latest is not None and latest.state is JobState.COMPLETED:
@@ -282,31 +240,30 @@ class Intake:
             note = f"unchanged since run {latest.run}; to run it again: comfywatch retry {name}"
         elif latest is not None and not latest.is_final:
             self._stay(latest)
-        self._ledger.save_file(replace(record, stamp=stamp, gone=False, note=note))
+        self._ledger.save_file(replace(record, stamp=reading.stamp, gone=False, note=note))
 
     def _stay(self, job: Job) -> None:
         """The file of an unfinished job is back: its removal no longer counts."""
         if job.wish is Wish.REMOVE:
             self._ledger.change(replace(job, wish=None))
 
-    def _moved_from(self, digest: str) -> FileRecord | None:
-        """A known path with this content whose file is no longer there, in a folder that is."""
-        for record in self._ledger.store.files_with(digest):
+    def _moved_from(self, digest: str, project: str) -> FileRecord | None:
+        """A known path with this content whose file is no longer there: best one that is missed just now, and near."""
+        records = self._ledger.store.files_with(digest)
+        for record in sorted(records, key=lambda record: (record.gone, record.project != project)):
             known = self._ledger.file(record.project, record.path)
             if known is not None and look_at(self._file((known.project, known.path))) is None:
                 return known
         return None
 
-    def _follow(
-        self, old: FileRecord, key: Key, stamp: Stamp, data: bytes, dropped: Dropped | None, at: datetime
-    ) -> None:
+    def _follow(self, old: FileRecord, reading: Reading, at: datetime) -> None:
+        project, path = reading.key
         self._missing.pop((old.project, old.path), None)
-        was_gone = old.gone
-        self._ledger.move_file(old, project=key[0], path=key[1], stamp=stamp)
-        logger.bind(project=key[0], job=key[1]).info("moved here from {}/{}", old.project, old.path)
-        moved = self._ledger.file(*key)
+        self._ledger.move_file(old, project=project, path=path, stamp=reading.stamp)
+        logger.bind(project=project, job=path).info("moved here from {}/{}", old.project, old.path)
+        moved = self._ledger.file(project, path)
         if moved is not None:
-            self._same_again(replace(moved, gone=was_gone), stamp, data, dropped, at)
+            self._same_again(replace(moved, gone=old.gone), reading, at)
 
     def _supersede(self, key: Key) -> None:
         """The path has new content: what has not run yet of the old is taken out."""
@@ -334,19 +291,17 @@ class Intake:
 
     def read_again(self, record: FileRecord, *, at: datetime) -> Job | None:
         """A new job from the file as it lies there, for ``retry``; ``None`` if it cannot be read or taken."""
-        path = self._file((record.project, record.path))
+        key = record.project, record.path
         try:
-            data, stamp = files.read_regular(path, max_bytes=self._pace.max_workflow_bytes)
-            dropped = read_workflow(data)
-        except (OSError, NotJson, NotAWorkflow):
+            data, stamp = files.read_regular(self._file(key), max_bytes=self._pace.max_workflow_bytes)
+        except OSError:
             return None
-        self._supersede((record.project, record.path))
-        return self._new_job((record.project, record.path), stamp, data, dropped.digest, dropped, at)
+        reading = parsed(key, stamp, data)
+        if reading.problem is not None:
+            return None
+        self._supersede(key)
+        return self._new_job(reading, at)
 
     def notices(self, project: str) -> Iterator[str]:
         """What could not be read, as sentences."""
         yield from (text for (name, _), text in self.unreadable.items() if name == project)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -13,7 +13,7 @@ MAX_NAME_BYTES = 200
 """Most file systems allow 255 bytes; sync tools add up to 50 of their own for conflicts and scratch files."""
 
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)$", re.IGNORECASE)
-_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]')
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -25,17 +25,15 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 def slug(name: str) -> str:
     """At most 40 ASCII letters, digits, ``.``, ``_`` and ``-``; never empty: for names that ComfyUI keeps."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:40].strip("-.") or "x"
+    short = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:40].strip("-.") or "x"
+    return f"_{short}"[:40] if _is_reserved(short) else short
 
 
 def safe_name(name: str) -> str:
     """``name`` as a file name that any system takes; what stands before the last ``/`` or ``\\`` is left out."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    cleaned = _UNSAFE.sub("_", last).strip(" ").rstrip(". ").lstrip(".")
-    stem, dot, ending = cleaned.partition(".")
-    if _RESERVED.match(stem.strip()):
-        cleaned = f"_{stem}{dot}{ending}"
-    return shortened(cleaned or "file")
+    cleaned = shortened(_UNSAFE.sub("_", last).strip(". ") or "file")
+    return shortened(f"_{cleaned}") if _is_reserved(cleaned) else cleaned
 
 
 def shortened(name: str, *, to_bytes: int = MAX_NAME_BYTES) -> str:
@@ -61,3 +59,8 @@ def distinct(name: str, taken: set[str]) -> str:
         candidate = f"{stem}-{number}{dot}{ending}"
     taken.add(unicodedata.normalize("NFC", candidate).casefold())
     return candidate
+
+
+def _is_reserved(name: str) -> bool:
+    """Whether Windows takes it for a device, whatever its ending."""
+    return _RESERVED.match(name.partition(".")[0].strip()) is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from comfywatch import files, plain_yaml
-from comfywatch.collect import OUTPUTS, RESULT
+from comfywatch.collect import OUTPUTS, RESULT, run_number
 from comfywatch.jobs import FINAL, JobState, workflow_name
 
 MAX_RESULT_BYTES = 4 * 2**20
@@ -36,11 +36,11 @@ def past_runs(project: Path, path: str) -> list[PastRun]:
 
 def _read_all(folder: Path) -> Iterator[PastRun]:
     try:
-        runs = [run for run in folder.iterdir() if run.name.isdecimal() and not run.is_symlink()]
+        runs = [run for run in folder.iterdir() if run_number(run.name) and not run.is_symlink()]
     except OSError:
         return
     for run in runs:
-        past = _read(run / RESULT, int(run.name))
+        past = _read(run / RESULT, run_number(run.name))
         if past is not None:
             yield past
 
@@ -51,7 +51,7 @@ def _read(path: Path, run: int) -> PastRun | None:
         result = plain_yaml.load(data)
     except (OSError, plain_yaml.NotYaml):
         return None
-    if not isinstance(result, Mapping) or result.get("state") not in set(FINAL):
+    if not isinstance(result, Mapping) or result.get("state") not in list(FINAL):
         return None
     return PastRun(
         run=run,

@@ -18,7 +18,7 @@ from comfywatch.link import Link, ServerState
 from comfywatch.schemas import Schemas
 
 FIRST_LOOK_PAUSE = 0.02
-LOOK_GROWTH = 1.4
+LOOK_GROWTH = 1.2
 LOOK_COST_FACTOR = 10
 PEEK_SECONDS = 30.0
 """How often the folders of missing models are looked at while a job is blocked by one."""

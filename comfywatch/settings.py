@@ -156,6 +156,11 @@ class Settings(BaseModel):
         except BadHeaders as error:
             raise BadSettings(str(self.headers_file), error.problems) from None
 
+    def without_effect(self) -> list[str]:
+        """The keys of ``NOT_YET`` that were given a value all the same."""
+        keys = [name for name in sorted(NOT_YET) if name in self.model_fields_set]
+        return [*keys, "previews: live"] if self.previews is Previews.LIVE else keys
+
     def headers_notice(self) -> str:
         """A warning if every user of this machine may read ``headers_file``; else nothing."""
         if self.headers_file is None or not readable_by_others(self.headers_file):

@@ -28,6 +28,7 @@ class StateRefused(Exception):
 def prepare(settings: Settings) -> None:
     """Make the folder and tidy it; raises ``StateRefused``."""
     state = settings.state
+    _refuse(state)
     try:
         state.mkdir(parents=True, exist_ok=True)
         ignore = state / ".gitignore"
@@ -36,13 +37,16 @@ def prepare(settings: Settings) -> None:
         settings.projects.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StateRefused(f"{error.filename or state} cannot be made or written: {error.strerror}") from error
+    remove_leftovers(state)
+
+
+def _refuse(state: Path) -> None:
     kind = file_system_of(state)
     if kind in NETWORK_FILE_SYSTEMS:
         raise StateRefused(f"{state} is on a network drive ({kind}), where the database could be damaged: {MEND}")
     synced = synced_root(state)
     if synced is not None:
         raise StateRefused(f"{state} is below {synced}, which a sync tool copies to other machines: {MEND}")
-    remove_leftovers(state)
 
 
 def synced_root(folder: Path) -> Path | None:
@@ -64,6 +68,6 @@ def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> st
         if len(fields) < 3:
             continue
         point = Path(fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
-        if len(point.parts) > best and here.is_relative_to(point):
+        if len(point.parts) >= best and here.is_relative_to(point):  # of two at one point the later covers the first
             best, kind = len(point.parts), fields[2]
     return kind

@@ -19,6 +19,7 @@ from comfywatch.names import natural
 MAX_BYTES = 256 * 1024
 MAX_PROBLEMS = 10
 MAX_NOTICES = 50
+MAX_NOTICES_BYTES = 32 * 1024
 MAX_TEXT = 1000
 """Characters of one message; the whole is in ``result.yaml``."""
 HEADER = "Written by comfywatch; edits are overwritten."
@@ -76,18 +77,31 @@ def document(project: Project, *, at: datetime, next_within: timedelta) -> dict[
             state="stopped" if project.is_stopping else "running",
             next_update_by=(at + next_within).replace(microsecond=0),
         ),
-        "comfyui": plain_yaml.Flow(url=link.url, state=link.state.value, version=link.version, message=link.message),
+        "comfyui": plain_yaml.Flow(
+            url=_cut(link.url), state=link.state.value, version=_cut(link.version), message=_cut(link.message)
+        ),
         "counts": plain_yaml.Flow(counts),
-        "notices": [_cut(notice) for notice in project.notices[:MAX_NOTICES]],
+        "notices": _notices(project),
     }
-    return {**head, **_workflows(project, room=MAX_BYTES - _size(head) - 64)}
+    tail = {"workflows": {}, "omitted": len(project.entries) + len(project.arriving)}
+    return {**head, **_workflows(project, room=MAX_BYTES - len(plain_yaml.dump({**head, **tail}, header=HEADER)))}
+
+
+def _notices(project: Project) -> list[str]:
+    notices: list[str] = []
+    room = MAX_NOTICES_BYTES
+    for notice in map(_cut, project.notices[:MAX_NOTICES]):
+        room -= len(plain_yaml.dump([notice]))
+        if room >= 0:
+            notices.append(notice)
+    return notices
 
 
 def _workflows(project: Project, *, room: int) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     omitted = 0
     for path, plain in _rows(project):
-        size = _size({path: plain})
+        size = len(plain_yaml.dump({"workflows": {path: plain}})) - len("workflows:\n")
         if size > room:
             omitted += 1
             continue
@@ -125,7 +139,7 @@ def plain_entry(entry: Entry) -> dict[str, Any]:
         "started": _second(job.started),
         "finished": _second(job.finished),
         "seconds": (job.outcome or {}).get("seconds"),
-        "note": entry.note or ("the file is no longer there" if entry.is_gone else ""),
+        "note": _cut(entry.note or ("the file is no longer there" if entry.is_gone else "")),
     }
     plain = {key: value for key, value in plain.items() if value not in (None, "")}
     if not job.problems and not job.hint:
@@ -138,7 +152,7 @@ def plain_entry(entry: Entry) -> dict[str, Any]:
         if len(job.problems) > MAX_PROBLEMS:
             plain["more_problems"] = len(job.problems) - MAX_PROBLEMS
     if job.hint:
-        plain["hint"] = job.hint
+        plain["hint"] = _cut(job.hint)
     return plain
 
 
@@ -148,9 +162,3 @@ def _second(moment: datetime | None) -> datetime | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} …"
-
-
-def _size(plain: Mapping[str, Any]) -> int:
-    """Bytes in the file, with the two spaces by which each line of it is indented there."""
-    data = plain_yaml.dump(plain)
-    return len(data) + 2 * data.count(b"\n")

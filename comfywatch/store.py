@@ -129,7 +129,11 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self._connection = _connect(path)
-        self._migrate()
+        try:
+            self._migrate()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Commit and close."""
@@ -203,6 +207,14 @@ class Store:
             "WHERE finished IS NOT NULL AND server = ? AND state = 'completed' ORDER BY finished DESC LIMIT ?"
         )
         return [row[0] for row in self._read(sql, (server, limit)) if row[0] is not None]
+
+    def usual_seconds(self, project: str, path: str) -> list[float]:
+        """How long the completed runs of one workflow took by ComfyUI's own clock, in seconds, newest first."""
+        sql = (
+            "SELECT json_extract(outcome, '$.seconds') FROM jobs "
+            "WHERE project = ? AND path = ? AND state = 'completed' ORDER BY run DESC LIMIT 10"
+        )
+        return [row[0] for row in self._read(sql, (project, path)) if row[0] is not None]
 
     def jobs_of(self, project: str, path: str) -> list[Job]:
         """All runs of one workflow, newest first."""

@@ -21,7 +21,7 @@ CLIENT_ID = "comfywatch"
 """Always sent: without one, ComfyUI 0.19 to 0.27 leave cached outputs out of the history."""
 
 _MODEL_SAVERS = re.compile(
-    r"(Checkpoint|Model|VAE|CLIP|Lora|LoRA)Save(Simple|Advanced)?$"
+    r"(Checkpoint|Model|VAE|CLIP|Lora|LoRA)Save(?![a-z])"
     r"|^Save(Checkpoint|Model|VAE|CLIP|Lora|LoRA)"
     r"|DataSetToFolder$"
 )

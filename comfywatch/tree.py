@@ -59,6 +59,15 @@ def is_workflow_name(name: str) -> bool:
     return name.lower().endswith(".json") and not is_ignored(name)
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8, as everything that we write is."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_forest(projects: Path) -> Forest:
     """Everything below ``projects/``."""
     try:
@@ -66,7 +75,7 @@ def read_forest(projects: Path) -> Forest:
             listed = [entry for entry in entries if not is_ignored(entry.name)]
     except OSError:
         return Forest(is_there=False)
-    folders = [entry.name for entry in listed if entry.is_dir(follow_symlinks=False) and _is_text(entry.name)]
+    folders = [entry.name for entry in listed if entry.is_dir(follow_symlinks=False) and is_text(entry.name)]
     return Forest(
         is_there=bool(folders),
         projects={name: read_project(projects / name) for name in sorted(folders)},
@@ -128,7 +137,7 @@ def _walk(folder: Path, below: PurePosixPath, unread: list[str]) -> Iterator[tup
 
 def _entry(entry: os.DirEntry[str], below: PurePosixPath) -> Iterator[tuple[str, Stamp] | str]:
     shown = f"{WORKFLOWS}/{below / entry.name}"
-    if not _is_text(entry.name) or not _is_text(str(below)):
+    if not is_text(entry.name) or not is_text(str(below)):
         yield f"{ascii(shown)[1:-1]} is not read: its name is not UTF-8; rename it"
     elif not is_workflow_name(entry.name):
         if _looks_dropped(entry):
@@ -158,12 +167,4 @@ def _looks_dropped(entry: os.DirEntry[str]) -> bool:
 
 
 def _misplaced(entry: os.DirEntry[str], where: str) -> str:
-    return f"{ascii(entry.name)[1:-1] if not _is_text(entry.name) else entry.name} is not read; move it to {where}"
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return f"{ascii(entry.name)[1:-1] if not is_text(entry.name) else entry.name} is not read; move it to {where}"

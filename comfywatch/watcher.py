@@ -8,10 +8,18 @@ is below.
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from watchdog.events import EVENT_TYPE_CLOSED_NO_WRITE, EVENT_TYPE_OPENED, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_DELETED,
+    EVENT_TYPE_MOVED,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -47,6 +55,7 @@ class Watcher:
         """Watch exactly these projects below ``projects``; true if a watch was added.
 
         Raises ``CannotWatch``. What was written before a watch was added is found by a scan after it, so scan again.
+        A folder that was removed or moved takes its watch along; another one of that name gets its watch here.
         """
         wanted = {(projects, False)}
         for name in names:
@@ -55,11 +64,14 @@ class Watcher:
                 wanted.add((projects / name / WORKFLOWS, True))
             if (projects / name / INPUTS).is_dir():
                 wanted.add((projects / name / INPUTS, False))
-        for key in self._watches.keys() - wanted:
+        lost = self._handler.take_lost()
+        stale = {key for key in self._watches if any(key[0].is_relative_to(folder) for folder in lost)}
+        for key in self._watches.keys() - wanted | stale:
             self._drop(key)
         new = wanted - self._watches.keys()
         for key in sorted(new):
             self._add(key)
+        self._handler.watched = frozenset(folder for folder, _ in self._watches)
         return bool(new)
 
     def _add(self, key: tuple[Path, bool]) -> None:
@@ -81,13 +93,24 @@ class Watcher:
 
 class _PassOn(FileSystemEventHandler):
     def __init__(self, touched: Callable[[Path], None], is_ours: Callable[[str], bool]) -> None:
+        self.watched: frozenset[Path] = frozenset()
         self._touched = touched
         self._is_ours = is_ours
+        self._lost: queue.SimpleQueue[Path] = queue.SimpleQueue()
+
+    def take_lost(self) -> list[Path]:
+        """The watched folders that were removed or moved since the last time."""
+        return [self._lost.get() for _ in range(self._lost.qsize())]
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in {EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE}:
             return
-        for raw in {event.src_path, event.dest_path}:
-            path = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+        if event.event_type in {EVENT_TYPE_DELETED, EVENT_TYPE_MOVED} and Path(_text(event.src_path)) in self.watched:
+            self._lost.put(Path(_text(event.src_path)))
+        for path in map(_text, {event.src_path, event.dest_path}):
             if path and not self._is_ours(path):
                 self._touched(Path(path))
+
+
+def _text(path: bytes | str) -> str:
+    return path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path

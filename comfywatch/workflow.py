@@ -52,7 +52,7 @@ def parse_json(data: bytes) -> Any:
     if not data.strip(b" \t\r\n\0"):
         raise NotJson("the file is empty")
     try:
-        return json.loads(data.decode(_encoding(data)), parse_constant=_refuse_constant)
+        return json.loads(data.decode(json.detect_encoding(data)), parse_constant=_refuse_constant)
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
     except UnicodeDecodeError as error:
@@ -68,11 +68,6 @@ def digest_of(prompt: Mapping[str, Any]) -> str:
     plain = {key: _without_meta(node) for key, node in prompt.items()}
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _encoding(data: bytes) -> str:
-    detected = json.detect_encoding(data)
-    return "utf-8" if detected == "utf-8" else detected
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -92,11 +87,12 @@ def _dropped(value: Any) -> Dropped:
         raise NotAWorkflow(
             Problem(
                 code="ui_format",
-                message="This is a workflow as ComfyUI's Save writes it (UI format), which ComfyUI's API does not take.",
+                message="This is a workflow as ComfyUI's Save writes it (UI format), "
+                "which ComfyUI's API does not take.",
                 fix=UI_FORMAT_FIX,
             )
         )
-    if isinstance(value.get("prompt"), dict) and "class_type" not in value:
+    if isinstance(value.get("prompt"), dict) and not _is_node(value["prompt"]):
         return _from_post_body(value)
     return _from_prompt(value, None)
 
@@ -116,7 +112,7 @@ def _from_prompt(prompt: dict[str, Any], saved: dict[str, Any] | None) -> Droppe
     if len(strangers) == len(prompt):
         raise _not_a_workflow("This is JSON, but no workflow: no entry has a class_type.")
     if strangers:
-        named = ", ".join(repr(key) for key in strangers[:5])
+        named = ", ".join(repr(key[:40]) for key in strangers[:5])
         raise _not_a_workflow(f"Not every entry is a node with a class_type and inputs: {named}.")
     try:
         return Dropped(prompt=prompt, digest=digest_of(prompt), saved=saved)

@@ -1,0 +1,58 @@
+"""What was read of a file under ``workflows/``: a prompt with its digest, or the problem that says why it is none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from comfywatch.problems import Problem
+from comfywatch.settling import Stamp
+from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
+
+NOT_JSON = "not_json"
+
+Key = tuple[str, str]
+"""A project and a path below its ``workflows/``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read of a file; ``problem`` is set where ``dropped`` is not."""
+
+    key: Key
+    stamp: Stamp
+    data: bytes
+    digest: str
+    dropped: Dropped | None = None
+    problem: Problem | None = None
+
+
+def parsed(key: Key, stamp: Stamp, data: bytes) -> Reading:
+    """The bytes of a file as a workflow, or as the problem that they are."""
+    try:
+        dropped = read_workflow(data)
+    except NotJson as error:
+        problem = Problem(
+            code=NOT_JSON,
+            message=f"This is not JSON: {error}.",
+            fix="Export it again in ComfyUI (Workflow > Export (API)); it is read again when it changes.",
+        )
+    except NotAWorkflow as error:
+        problem = error.problem
+    else:
+        return Reading(key=key, stamp=stamp, data=data, digest=dropped.digest, dropped=dropped)
+    return Reading(key=key, stamp=stamp, data=data, digest=_digest(data), problem=problem)
+
+
+def too_big(key: Key, stamp: Stamp, size: int, limit: int) -> Reading:
+    """A file of ``size`` bytes, of which at most ``limit`` are read."""
+    problem = Problem(
+        code="too_large",
+        message=f"The file has {size / 2**20:.1f} MiB, and {limit // 2**20} are read at most.",
+        fix="Raise max_workflow_mb in config.yaml if this is a workflow.",
+    )
+    return Reading(key=key, stamp=stamp, data=b"", digest=_digest(str(size).encode()), problem=problem)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

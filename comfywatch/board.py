@@ -97,7 +97,7 @@ class Board:
 
     def _content(self, project: str, *, now: float, is_stopping: bool) -> status.Project:
         known = self._projects[project]
-        link = self._dispatcher.server_for(known.url, now=now).link
+        link = self._dispatcher.servers.at(known.url, now=now).link
         listed = self._ledger.store.listing(project)
         arriving = {
             path: f"being written: it does not parse yet (since {arriving.since:%H:%M:%S} UTC)"

@@ -62,6 +62,7 @@ def collect(task: Collection, comfy: Comfy) -> Collected:
     """Fetch, and write the result; never raises what belongs to the network or the disk."""
     try:
         run = run_folder(task.folder, task.job.folder)
+        files.remove_leftovers(run)
         fetched, gone = _fetch_all(task, run, comfy)
         if gone:
             return Collected(job=task.job.id, gone=tuple(gone))

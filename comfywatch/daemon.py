@@ -72,7 +72,7 @@ class Daemon:
 
     def _work(self, store: Store, started_ns: int) -> int:
         engine = Engine(self._settings, store, now=time.monotonic(), started_ns=started_ns, once=self._once)
-        performer = Performer(self._settings, engine.dispatcher.addresses, self._inbox.put)
+        performer = Performer(self._settings, engine.dispatcher.servers.addresses, self._inbox.put)
         performer.start()
         for key in self._settings.without_effect():
             logger.warning("the setting {} has no effect in this version", key)

@@ -65,7 +65,7 @@ class Desk:
                 self._dispatcher.ask_soon(self._dispatcher.settings.comfyui_url, Free())
                 return "ComfyUI is asked to free memory."
             case "refresh":
-                self._dispatcher.main.next_refresh = now
+                self._dispatcher.servers.main.next_refresh = now
                 return "ComfyUI is asked what it has."
             case other:
                 return f"This comfywatch does not know the request '{other}'."

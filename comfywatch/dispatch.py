@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 
 from loguru import logger
@@ -11,34 +11,29 @@ from comfywatch import installed
 from comfywatch.adopt import adopt
 from comfywatch.asks import Adopt, Answer, Ask, Installed, Look, Peek, Post, Refresh, Sightings, TakeOut
 from comfywatch.collect import Collected, Collection
-from comfywatch.comfy_errors import TooLarge
 from comfywatch.comfy_values import Accepted
-from comfywatch.decide import Step, next_step, next_to_post, window
-from comfywatch.effects import AskServer, Collect, Effect, Upload, Uploaded, WriteFile
-from comfywatch.endings import too_large
+from comfywatch.decide import Step, next_step
+from comfywatch.effects import AskServer, Collect, Effect, WriteFile
 from comfywatch.follow import Follower
 from comfywatch.history import Outcome
-from comfywatch.inputs import MISSING
 from comfywatch.jobs import Job, JobState
 from comfywatch.jobs import Post as PostStage
 from comfywatch.ledger import Ledger
 from comfywatch.link import Link, ServerState
 from comfywatch.missing import to_peek
 from comfywatch.overtime import Limits, is_over, seconds_running, warning_due_after
+from comfywatch.posting import Poster
 from comfywatch.projects import Projects
 from comfywatch.server import Server
+from comfywatch.servers import RECENT, Servers, life_of
 from comfywatch.settings import Settings
 from comfywatch.submission import prompt_in
 from comfywatch.submit import Submitter
 from comfywatch.urls import safe_url
 
-EXAMINED_AT_ONCE = 25
-"""Prompts that are looked at between two commits, so that a flood of drops delays nothing else."""
 _ASKED_ALONE = {Step.TAKE_OUT, Step.POST_AGAIN}
 CLOCK_SECONDS = 5.0
 """How often it is looked whether a job takes too long."""
-RECENT = 20
-"""Completed jobs whose time decides how many are kept in ComfyUI's queue."""
 
 
 class Dispatcher:
@@ -63,41 +58,23 @@ class Dispatcher:
         self.projects = projects
         self.submitter = submitter
         self.follower = follower
-        self.servers: dict[str, Server] = {}
-        self.addresses: dict[str, str] = {}
+        setting = settings.max_in_flight
+        self.servers = Servers(settings, ledger, projects, must_adopt=must_adopt, now=now)
+        self.poster = Poster(
+            ledger,
+            projects,
+            self.servers,
+            submitter,
+            follower,
+            max_in_flight=None if setting == "auto" else setting,
+        )
         self.has_failed = False
         self.knows_files = False
-        self._must_adopt = must_adopt
-        self._turns: dict[str, int] = {}
         self._collecting: set[int] = set()
         self._limits = _limits(settings)
         self._clock_due = now
-        self._uploading: set[int] = set()
-        self._uploads: dict[int, Mapping[tuple[str, str], str]] = {}
         self._asked: list[tuple[str, Ask]] = []
         self._to_write: list[WriteFile] = []
-        self.main = self.server_for(settings.comfyui_url, now=now)
-
-    def server_for(self, url: str, *, now: float) -> Server:
-        """The server at this address, known from now on."""
-        key = safe_url(url)
-        if key not in self.servers:
-            self.addresses[key] = url
-            life = self.ledger.store.fact(f"life {key}") or 1
-            link = Link(url=key, poll_seconds=self.settings.poll_seconds, life=life, next_ask=now)
-            server = Server(link=link, must_adopt=self._must_adopt)
-            server.recent = self.ledger.store.recent_seconds(server=key, limit=RECENT)
-            inventory, schemas = installed.from_disk(installed.Place.of(self.settings, key))
-            if inventory is not None or schemas is not None:
-                server.set_installed(inventory, schemas)
-            self.servers[key] = server
-        return self.servers[key]
-
-    def server_of(self, job: Job, *, now: float) -> Server:
-        """Where a job is, or is to go."""
-        if job.post is not PostStage.NONE and job.server:
-            return self.server_for(self.addresses.get(job.server, job.server), now=now)
-        return self.server_for(self.projects[job.project].url, now=now)
 
     def ask_soon(self, url: str, ask: Ask) -> None:
         """Ask for something that a person wants."""
@@ -142,7 +119,7 @@ class Dispatcher:
     def _note_link(self, before: Link, server: Server) -> None:
         link = server.link
         if link.life != before.life:
-            self.ledger.store.save_fact(f"life {link.url}", link.life)
+            self.ledger.store.save_fact(life_of(link.url), link.life)
         if (link.state, link.message, link.version) == (before.state, before.message, before.version):
             return
         if link.state is not before.state:
@@ -169,7 +146,7 @@ class Dispatcher:
     def _look_again(self, server: Server, *, now: float) -> None:
         """What is installed may have changed: so may what is blocked or not yet posted."""
         for job in list(self.ledger.jobs.values()):
-            if self.server_of(job, now=now) is not server or job.id in self.ledger.active:
+            if self.servers.of(job, now=now) is not server or job.id in self.ledger.active:
                 continue
             if job.state is JobState.PENDING:
                 self.ledger.unexamined[job.id] = None
@@ -192,7 +169,7 @@ class Dispatcher:
 
     def plan(self, *, now: float, at: datetime) -> Iterator[Effect]:
         """Everything that is due, for all servers."""
-        self._examine(now=now)
+        self.poster.examine(now=now)
         self._end_unposted(at=at)
         self._watch_the_clock(now=now, at=at)
         yield from self._to_write
@@ -201,14 +178,14 @@ class Dispatcher:
             yield AskServer(url=url, ask=ask)
         self._asked.clear()
         yield from self._collections(now=now)
-        for server in list(self.servers.values()):
+        for server in self.servers:
             yield from self._for_server(server, now=now, at=at)
 
     def _for_server(self, server: Server, *, now: float, at: datetime) -> Iterator[Effect]:
         asks: list[Ask] = []
         if server.link.takes_jobs and self.knows_files:
             asks += self._follow_up(server, now=now, at=at)
-            yield from self._posts(server, now=now, at=at)
+            yield from self.poster.posts(server, now=now, at=at)
             if server.must_adopt:
                 asks += server.if_due(Adopt(), 0, now)
         asks += server.routine(now=now, peek=lambda: self._peek(server, now=now))
@@ -218,13 +195,13 @@ class Dispatcher:
     def _follow_up(self, server: Server, *, now: float, at: datetime) -> Iterator[Ask]:
         """What is due for the jobs that this ComfyUI has or may have; they are looked for together."""
         to_look: list[Job] = []
-        for job in [job for job in self.ledger.active.values() if self.server_of(job, now=now) is server]:
+        for job in [job for job in self.ledger.active.values() if self.servers.of(job, now=now) is server]:
             if server.is_busy_with(job.id):
                 continue
             step = next_step(job, absence=self.follower.absences.get(job.id), may_start=False)
             if step is Step.END_CANCELLED:
                 self.follower.cancel_now(job, at=at)
-            elif step in _ASKED_ALONE and self._may_try(job, now):
+            elif step in _ASKED_ALONE and self.poster.may_try(job, now):
                 yield from self._alone(job, step, server)
             elif step is not Step.COLLECT:
                 to_look.append(job)
@@ -244,77 +221,6 @@ class Dispatcher:
     def _look(self, jobs: list[Job], server: Server) -> Look:
         witness = self.ledger.store.latest_finished(server=server.url, life=server.link.life)
         return Look(prompts={job.id: job.prompt_id for job in jobs}, witness=witness.prompt_id if witness else "")
-
-    def _posts(self, server: Server, *, now: float, at: datetime) -> Iterator[Effect]:
-        if server.must_adopt or (server.schemas is None and not server.is_fresh):
-            return
-        lying = list(self.ledger.in_flight(server.url))
-        setting = self.settings.max_in_flight
-        room = window(server.recent, setting=None if setting == "auto" else setting) - len(lying)
-        if room <= 0 or any(job.losses for job in lying):
-            return
-        ready = [job for job in self.ledger.jobs.values() if self._is_ready(job, server, now)]
-        for job in next_to_post(ready, room=room, priorities=self.projects.priorities(), turns=self._turns):
-            if job.losses and lying:
-                return  # a suspect goes alone
-            self._turns[job.project] = max(self._turns.values(), default=0) + 1
-            lying.append(job)
-            yield self._start(job, server, at=at)
-            server.moved_on(now=now)
-            if job.losses:
-                return
-
-    def _start(self, job: Job, server: Server, *, at: datetime) -> Effect:
-        """Post it, or, if it names files of the project, send those first."""
-        uploads = self._uploads.pop(job.id, None)
-        if uploads is None:
-            found = tuple(file for file in self.submitter.input_files(job, server) if file.path is not None)
-            if found:
-                self._uploading.add(job.id)
-                return Upload(url=server.url, job=job.id, files=found)
-        server.posting.add(job.id)
-        return AskServer(url=server.url, ask=self.submitter.prepare(job, server, uploads or {}, at=at))
-
-    def uploaded(self, event: Uploaded, *, now: float) -> None:
-        """A job's input files are on the server, or could not be sent."""
-        self._uploading.discard(event.job)
-        job = self.ledger.jobs.get(event.job)
-        if job is None:
-            return
-        if event.error is None:
-            self._uploads[event.job] = event.names
-        elif isinstance(event.error, TooLarge):
-            self.submitter.block(job, too_large(event.error), self.server_of(job, now=now))
-        else:
-            self.follower.put_off(job, f"its input files cannot be sent yet: {event.error}", now=now)
-
-    def files_changed(self, *, now: float) -> None:
-        """A scan is done: input files that jobs wait for may have come."""
-        for job in [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]:
-            if any(problem.code == MISSING for problem in job.problems):
-                self.submitter.free(job, self.server_of(job, now=now))
-
-    def _is_ready(self, job: Job, server: Server, now: float) -> bool:
-        return (
-            job.state is JobState.PENDING
-            and job.id not in self.ledger.active
-            and job.id not in self._uploading
-            and not job.held
-            and self._may_try(job, now)
-            and self.submitter.examined.get(job.id) == server.fingerprint
-            and not self.projects.waits_for(job.project)
-            and self.server_of(job, now=now) is server
-        )
-
-    def _may_try(self, job: Job, now: float) -> bool:
-        return self.follower.retry_at.get(job.id, 0) <= now
-
-    def _examine(self, *, now: float) -> None:
-        for job_id in list(self.ledger.unexamined)[:EXAMINED_AT_ONCE]:
-            del self.ledger.unexamined[job_id]
-            job = self.ledger.jobs.get(job_id)
-            if job is not None and not job.held and job.state is JobState.PENDING and job_id not in self.ledger.active:
-                self.submitter.is_ready(job, self.server_of(job, now=now))
 
     def _end_unposted(self, *, at: datetime) -> None:
         """What a person no longer wants, and no ComfyUI has, ends here."""
@@ -337,9 +243,9 @@ class Dispatcher:
 
     def _collections(self, *, now: float) -> Iterator[Effect]:
         for job in list(self.ledger.active.values()):
-            if job.outcome is None or job.id in self._collecting or not self._may_try(job, now):
+            if job.outcome is None or job.id in self._collecting or not self.poster.may_try(job, now):
                 continue
-            server = self.server_of(job, now=now)
+            server = self.servers.of(job, now=now)
             if job.outcome["files"] and not server.link.takes_jobs:
                 continue
             self._collecting.add(job.id)
@@ -347,15 +253,15 @@ class Dispatcher:
 
     def _peek(self, server: Server, *, now: float) -> Peek | None:
         blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
-        return to_peek([job for job in blocked if self.server_of(job, now=now) is server], server)
+        return to_peek([job for job in blocked if self.servers.of(job, now=now) is server], server)
 
     def next_due(self, *, now: float) -> float:
         """When ``plan`` has something to do even if nothing happens."""
-        times = [server.next_due() for server in self.servers.values()]
+        times = [server.next_due() for server in self.servers]
         if self.ledger.unexamined or self._asked or self._to_write:
             times.append(now)
         for job in self.ledger.active.values():
-            server = self.server_of(job, now=now)
+            server = self.servers.of(job, now=now)
             is_to_look = job.is_in_flight and Look not in server.asking and not server.is_busy_with(job.id)
             if server.link.takes_jobs and is_to_look:
                 times.append(server.next_look)
@@ -370,13 +276,11 @@ class Dispatcher:
         if any(not job.held and not self.projects.waits_for(job.project) for job in pending):
             return False
         blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
-        return not blocked or all(server.is_fresh for server in self.servers.values() if server.link.takes_jobs)
+        return not blocked or all(server.is_fresh for server in self.servers if server.link.takes_jobs)
 
     def down_for(self, *, now: float) -> float:
         """How long the longest-missing server has been down, in seconds; 0 if all are up."""
-        return max(
-            (now - server.down_since for server in self.servers.values() if server.down_since is not None), default=0
-        )
+        return max((now - server.down_since for server in self.servers if server.down_since is not None), default=0)
 
     def _collection(self, job: Job, server: Server) -> Collection:
         body = self.ledger.store.submitted(job.id)

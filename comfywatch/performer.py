@@ -55,6 +55,7 @@ class Performer:
         self._askers: dict[str, Asker] = {}
         self._workers = Workers(WORKERS)
         self._of_thread = threading.local()
+        self._tidied: set[str] = set()
         self._watcher = self._start_watcher()
 
     def start(self) -> None:
@@ -81,7 +82,7 @@ class Performer:
             case Scan():
                 self._workers.perform(self._scan)
             case WriteStatus():
-                self._workers.perform(lambda: self._answer(written(effect)))
+                self._workers.perform(lambda: self._answer(self._written(effect)))
             case WriteFile(path=path, data=data):
                 self._workers.perform(lambda: _write(path, data))
             case WatchProjects(names=names):
@@ -115,6 +116,13 @@ class Performer:
         start = time.monotonic()
         forest = read_forest(self._settings.projects)
         self._answer(Scanned(forest=forest, took=time.monotonic() - start))
+
+    def _written(self, effect: WriteStatus) -> StatusWritten:
+        """The first write of a project removes what a kill left there; no other write is under way then."""
+        if effect.project not in self._tidied:
+            self._tidied.add(effect.project)
+            files.remove_leftovers(effect.folder)
+        return written(effect)
 
     def _start_watcher(self) -> Watcher | None:
         if self._settings.watch == "polling":

@@ -34,7 +34,7 @@ class Project:
 
 
 class Projects:
-    """All projects by name. A manifest counts once it has been still for ``settle_seconds``; the last good one holds."""
+    """All projects by name. A manifest counts once it is still for ``settle_seconds``; the last good one holds."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -51,13 +51,17 @@ def parse_json(data: bytes) -> Any:
     """Any JSON in UTF-8, -16 or -32, with or without a byte order mark; raises ``NotJson``."""
     if not data.strip(b" \t\r\n\0"):
         raise NotJson("the file is empty")
+    text = ""
     try:
-        return json.loads(data.decode(json.detect_encoding(data)), parse_constant=_refuse_constant)
+        text = data.decode(json.detect_encoding(data))
+        return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise NotJson(f"it is not text in UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            raise NotJson("it ends in the middle, as if only a part of it had been written") from None
         raise NotJson(f"{error.msg} in line {error.lineno}, column {error.colno}") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise NotJson(str(error)) from None

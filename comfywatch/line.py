@@ -1,0 +1,64 @@
+"""The line in which examined jobs wait to be posted, by project, each project's in its own order.
+
+A job is found in time that does not grow with how many wait; who has left in the meantime is noticed when the line is
+walked.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from datetime import datetime
+from enum import Enum, auto
+
+from comfywatch.jobs import Job
+from comfywatch.names import natural
+
+_Place = tuple[datetime, list[tuple[int, int, str]], int]
+
+
+class Standing(Enum):
+    """What is true of a job in the line just now."""
+
+    READY = auto()
+    NOT_YET = auto()
+    LEFT = auto()
+
+
+class Line:
+    """Jobs by project, by first sight and natural name."""
+
+    def __init__(self) -> None:
+        self._by_project: dict[str, list[_Place]] = {}
+        self._ids: set[int] = set()
+
+    def add(self, job: Job) -> None:
+        """Put a job into its place; once, however often it is added."""
+        if job.id not in self._ids:
+            self._ids.add(job.id)
+            insort(self._by_project.setdefault(job.project, []), (job.first_seen, natural(job.path), job.id))
+
+    def heads(self, count: int, standing: Callable[[int], Standing], *, waits: Callable[[str], bool]) -> list[int]:
+        """The ids of the first ``count`` ready jobs of each project; projects that wait are passed over."""
+        found: list[int] = []
+        for project in [name for name in self._by_project if not waits(name)]:
+            found += self._heads_of(project, count, standing)
+        return found
+
+    def _heads_of(self, project: str, count: int, standing: Callable[[int], Standing]) -> list[int]:
+        ready: list[int] = []
+        left: list[_Place] = []
+        for place in self._by_project[project]:
+            match standing(place[-1]):
+                case Standing.READY:
+                    ready.append(place[-1])
+                case Standing.LEFT:
+                    left.append(place)
+            if len(ready) == count:
+                break
+        for place in left:
+            self._by_project[project].remove(place)
+            self._ids.discard(place[-1])
+        if not self._by_project[project]:
+            del self._by_project[project]
+        return ready

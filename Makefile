@@ -1,0 +1,58 @@
+# Two commands are all that a newcomer needs: make demo, and make test. Each sets up .venv as far as it needs it.
+# Another Python: make test PYTHON=python3.13
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(VENV)/.ready-to-run ## See a workflow become a picture; needs no ComfyUI and no GPU.
+	@$(BIN)/comfywatch demo
+
+.PHONY: test
+test: lint types ## Check everything: lint, types, and the tests with their coverage.
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+.PHONY: lint
+lint: $(VENV)/.ready-to-work ## Check style and layout.
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+.PHONY: types
+types: $(VENV)/.ready-to-work ## Check the types.
+	@$(BIN)/mypy --strict
+
+.PHONY: format
+format: $(VENV)/.ready-to-work ## Mend what lint can mend by itself.
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: clean
+clean: ## Remove what these commands made; projects, settings and state stay.
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	@if [ -f demo/.comfywatch-demo ]; then rm -rf demo; fi
+	@find comfywatch tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What comfywatch and its sandbox need, and no more: the demo is not to wait for the tools of developers.
+$(VENV)/.ready-to-run: pyproject.toml $(BIN)/python
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"comfywatch needs Python 3.11 or later; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12 ...")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Setting up $(VENV), once ..."; $(PYTHON) -m venv --clear $(VENV); }
+	@$(PIP) install --editable '.[sandbox]'
+	@touch $@
+
+# pip knows dependency groups from 25.1 on.
+$(VENV)/.ready-to-work: pyproject.toml $(VENV)/.ready-to-run
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable '.[sandbox]' --group dev
+	@touch $@
+
+# Nothing makes it by itself; one that is missing, or was replaced by another Python, makes the stamps above old.
+$(BIN)/python: ;

@@ -136,12 +136,20 @@ class Dispatcher:
         if found is None:
             logger.warning("ComfyUI did not say what it has installed; asking again in a minute")
         else:
+            self.servers.reread_inventory(server)
             inventory, schemas = installed.from_server(found, server.inventory, at=at)
-            place = installed.Place.of(self.settings, server.url)
-            self._to_write += installed.written(place, found, inventory)
+            self._to_write += installed.written(self.servers.place(server.url), found, inventory)
             if server.set_installed(inventory, schemas):
                 logger.info("{} node classes, {} model folders", len(found.object_info), len(found.models))
         self._look_again(server, now=now)
+
+    def files_changed(self, *, now: float) -> None:
+        """A scan is done: see to what may have changed beside the workflows."""
+        self.poster.files_changed(now=now)
+        for server in self.servers:
+            if self.servers.reread_inventory(server):
+                logger.info("the inventory was changed by another program")
+                self._look_again(server, now=now)
 
     def _look_again(self, server: Server, *, now: float) -> None:
         """What is installed may have changed: so may what is blocked or not yet posted."""

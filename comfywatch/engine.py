@@ -134,7 +134,7 @@ class Engine:
         watched = frozenset((name, tree.is_there) for name, tree in forest.projects.items())
         self._must_watch = self._must_watch or watched != self._watched
         self._watched = watched
-        self.dispatcher.poster.files_changed(now=now)
+        self.dispatcher.files_changed(now=now)
         self.intake.look_through(forest, now=now)
         self.intake.take(now=now, at=at)
         if not self.has_scanned:

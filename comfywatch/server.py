@@ -16,6 +16,7 @@ from comfywatch.comfy_errors import Busy, CutOff, NotComfy, Unreachable
 from comfywatch.inventory import Inventory
 from comfywatch.link import Link, ServerState
 from comfywatch.schemas import Schemas
+from comfywatch.settling import Stamp
 
 FIRST_LOOK_PAUSE = 0.02
 LOOK_GROWTH = 1.2
@@ -35,6 +36,8 @@ class Server:
     inventory: Inventory | None = None
     schemas: Schemas | None = None
     system: Mapping[str, Any] = field(default_factory=dict)
+    inventory_stamp: Stamp | None = None
+    """Of ``inventory.json`` as it was last read; other tools write it too."""
     fingerprint: str = ""
     is_fresh: bool = False
     """Whether the inventory is of this life of the server, or asking for it has failed."""

@@ -11,6 +11,7 @@ from comfywatch.link import Link
 from comfywatch.projects import Projects
 from comfywatch.server import Server
 from comfywatch.settings import Settings
+from comfywatch.tree import look_at
 from comfywatch.urls import safe_url
 
 RECENT = 20
@@ -53,12 +54,28 @@ class Servers:
             return self._known.get(job.server) or self.at(self.addresses.get(job.server, job.server), now=now)
         return self.at(self._projects[job.project].url, now=now)
 
+    def place(self, key: str) -> installed.Place:
+        """Where what is known of this server lies."""
+        return installed.Place.of(self._settings, key)
+
+    def reread_inventory(self, server: Server) -> bool:
+        """Take in what another tool has written to ``inventory.json``; true if that says something new."""
+        place = self.place(server.url)
+        stamp = look_at(place.inventory)
+        if stamp is None or stamp == server.inventory_stamp:
+            return False
+        server.inventory_stamp = stamp
+        inventory = installed.read_inventory(place.inventory)
+        return inventory is not None and server.set_installed(inventory, server.schemas)
+
     def _opened(self, key: str, now: float) -> Server:
         life = self._ledger.store.fact(life_of(key)) or 1
         link = Link(url=key, poll_seconds=self._settings.poll_seconds, life=life, next_ask=now)
         server = Server(link=link, must_adopt=self._must_adopt)
         server.recent = self._ledger.store.recent_seconds(server=key, limit=RECENT)
-        inventory, schemas = installed.from_disk(installed.Place.of(self._settings, key))
+        place = self.place(key)
+        server.inventory_stamp = look_at(place.inventory)
+        inventory, schemas = installed.from_disk(place)
         if inventory is not None or schemas is not None:
             server.set_installed(inventory, schemas)
         return server

@@ -308,3 +308,21 @@ def test_an_input_file_of_the_project_is_sent_and_used(world: World) -> None:
     sent = world.sandbox.posts[0].prompt["1"]["inputs"]["image"]
     assert sent.startswith("comfywatch/")
     assert sent.endswith("/face.png")
+
+
+def test_an_inventory_that_another_tool_writes_is_noticed_and_its_keys_are_kept(world: World) -> None:
+    world.sandbox.stop()
+    world.settings.state.mkdir(parents=True)
+    written = {"mode": "online", "models": {"checkpoints": []}, "of_another_tool": {"kept": True}}
+    world.settings.inventory_file.write_text(json.dumps(written))
+    world.start()
+    world.drop("a.json", text_to_image())
+    world.until_state("a.json", "blocked")
+    written["models"] = {"checkpoints": ["v1-5-pruned-emaonly-fp16.safetensors"]}
+    world.settings.inventory_file.write_text("\ufeff" + json.dumps(written))
+    world.until_state("a.json", "pending")
+    world.sandbox.start()
+    world.until_state("a.json", "completed")
+    inventory = json.loads(world.settings.inventory_file.read_bytes())
+    assert inventory["of_another_tool"] == {"kept": True}
+    assert "loras" in inventory["models"]

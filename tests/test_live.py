@@ -55,7 +55,10 @@ def _prompts(seed: int) -> dict[str, dict[str, Any]]:
         },
     }
     latent = {
-        "1": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64 + 8 * (seed % 50), "batch_size": 1}},
+        "1": {
+            "class_type": "EmptyLatentImage",
+            "inputs": {"width": 64, "height": 64 + 8 * (seed % 50), "batch_size": 1},
+        },
         "2": {"class_type": "SaveLatent", "inputs": {"samples": ["1", 0], "filename_prefix": "latents/l"}},
     }
     text = {
@@ -93,7 +96,9 @@ def test_every_kind_of_output_is_in_the_folder_byte_for_byte(live: World) -> Non
     for name in kinds:
         result = live.result(f"{name}.json")
         history = requests.get(f"{URL}/history/{result['prompt_id']}", timeout=10).json()[result["prompt_id"]]
-        items = [item for ui in history["outputs"].values() for key in ("images", "latents") for item in ui.get(key, ())]
+        items = [
+            item for ui in history["outputs"].values() for key in ("images", "latents") for item in ui.get(key, ())
+        ]
         viewed = [requests.get(f"{URL}/view", params=item, timeout=10).content for item in items]
         folder = live.projects / "film" / "outputs" / name / "001"
         assert [(folder / output["path"]).read_bytes() for output in result["outputs"]] == viewed

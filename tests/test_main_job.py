@@ -8,8 +8,8 @@ import shutil
 from typing import Any
 
 import pytest
-from PIL import Image
 import yaml
+from PIL import Image
 
 from comfywatch.sandbox import Sandbox
 from tests.world import World, picture, text_to_image, with_node

@@ -289,7 +289,9 @@ def test_new_content_replaces_what_has_not_run_yet(world: World) -> None:
     world.until(lambda: world.entry("a.json").get("state") == "queued" and world.entry("a.json")["run"] == 2)
     world.sandbox.faults.clear()
     world.until_state("a.json", "completed")
-    colors = [post.prompt["1"]["inputs"]["color"] for post in world.sandbox.posts if post.prompt_id in world.sandbox.executed]
+    colors = [
+        post.prompt["1"]["inputs"]["color"] for post in world.sandbox.posts if post.prompt_id in world.sandbox.executed
+    ]
     assert colors == [1, 3]
 
 

@@ -159,7 +159,9 @@ class World:
     def result(self, path: str, *, run: int = 1, project: str = "film") -> dict[str, Any]:
         """The ``result.yaml`` of a run."""
         name = path.removesuffix(".json")
-        loaded = plain_yaml.load((self.projects / project / "outputs" / name / f"{run:03d}" / "result.yaml").read_bytes())
+        loaded = plain_yaml.load(
+            (self.projects / project / "outputs" / name / f"{run:03d}" / "result.yaml").read_bytes()
+        )
         assert isinstance(loaded, dict)
         return loaded
 

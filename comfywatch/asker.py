@@ -21,6 +21,7 @@ from comfywatch.asks import (
     Free,
     Installed,
     Look,
+    Lying,
     Ours,
     Peek,
     Post,
@@ -81,17 +82,25 @@ def _result(ask: Ask, comfy: Comfy) -> Any:
 
 def _look(ask: Look, comfy: Comfy) -> Sightings:
     """The queue first, then the history: the other way round a prompt that just ended is in neither."""
-    in_queue = _by_prompt(comfy.queue())
+    queue_now = comfy.queue()
+    in_queue, lying = _by_prompt(queue_now), _lying(queue_now)
     by_job = {job: in_queue.get(prompt_id) or _ended(comfy, prompt_id) for job, prompt_id in ask.prompts.items()}
     if ask.witness and any(isinstance(sighting, Absent) for sighting in by_job.values()):
         known = ask.witness in in_queue or comfy.history(ask.witness) is not None
-        return Sightings(by_job=by_job, witness_known=known)
-    return Sightings(by_job=by_job)
+        return Sightings(by_job=by_job, witness_known=known, lying=lying)
+    return Sightings(by_job=by_job, lying=lying)
 
 
 def _by_prompt(lying: Queue) -> dict[str, Sighting]:
     waiting: dict[str, Sighting] = {item.prompt_id: Waiting(number=item.number) for item in lying.pending}
     return waiting | {item.prompt_id: AtWork(number=item.number) for item in lying.running}
+
+
+def _lying(queue_now: Queue) -> Lying:
+    return Lying(
+        running=frozenset(item.prompt_id for item in queue_now.running),
+        pending=frozenset(item.prompt_id for item in queue_now.pending),
+    )
 
 
 def _ended(comfy: Comfy, prompt_id: str) -> Sighting:

@@ -101,11 +101,20 @@ Sighting: TypeAlias = Waiting | AtWork | Ended | Absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lying:
+    """The ids of the prompts in ComfyUI's queue, whoever posted them."""
+
+    running: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sightings:
     """Where the prompts are, by job; ``witness_known`` is ``None`` if the witness was not asked for."""
 
     by_job: Mapping[int, Sighting]
     witness_known: bool | None = None
+    lying: Lying = Lying()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

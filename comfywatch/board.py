@@ -33,12 +33,13 @@ DRAG_HINT = "meanwhile the file can be dragged into ComfyUI's window"
 
 
 class Board:
-    """``misplaced`` are notices for no project in particular. Times are monotonic, by project."""
+    """``misplaced`` and ``troubles`` are notices for every project. Times are monotonic, by project."""
 
     def __init__(
         self, settings: Settings, ledger: Ledger, projects: Projects, intake: Intake, dispatcher: Dispatcher
     ) -> None:
         self.misplaced: tuple[str, ...] = ()
+        self.troubles: tuple[str, ...] = ()
         self._settings = settings
         self._ledger = ledger
         self._projects = projects
@@ -53,11 +54,18 @@ class Board:
         """The files that are due."""
         for project in [name for name, due in self._life_due.items() if due <= now]:
             self._ledger.changed.add(project)
-        for project in sorted(self._ledger.changed):
+        for project in sorted(filter(self._projects.knows, self._ledger.changed)):
             if project not in self._writing and self._not_before.get(project, 0) <= now:
                 self._ledger.changed.discard(project)
-                if self._projects[project].is_there and self._projects[project].is_ours:
+                if self._is_to_be_written(project):
                     yield self.write(project, now=now, at=at)
+                else:
+                    self._life_due.pop(project, None)
+
+    def write_all(self, *, now: float, at: datetime, is_stopping: bool = False) -> Iterator[WriteStatus]:
+        """The files of all projects."""
+        for project in filter(self._is_to_be_written, self._ledger.files):
+            yield self.write(project, now=now, at=at, is_stopping=is_stopping)
 
     def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:
         """The file of one project as it should be now."""
@@ -91,9 +99,14 @@ class Board:
         times = [
             self._not_before.get(project, 0)
             for project in self._ledger.changed
-            if project not in self._writing and self._projects[project].is_there and self._projects[project].is_ours
+            if project not in self._writing and self._is_to_be_written(project)
         ]
         return min([*times, *self._life_due.values()], default=math.inf)
+
+    def _is_to_be_written(self, project: str) -> bool:
+        """Whether it is there and ours, as far as it was looked at: before, its file may tell of another machine."""
+        known = self._projects[project]
+        return self._projects.knows(project) and known.is_there and known.is_ours
 
     def _content(self, project: str, *, now: float, is_stopping: bool) -> status.Project:
         known = self._projects[project]
@@ -104,7 +117,8 @@ class Board:
             for (name, path), arriving in self._intake.arriving.items()
             if name == project and self._ledger.file(name, path) is None
         }
-        notices = (*known.notices, *known.misplaced, *self._intake.notices(project), *self.misplaced)
+        troubles = (*self.troubles, *([f"ComfyUI is stuck: {link.message}"] if link.state is ServerState.STUCK else []))
+        notices = (*troubles, *known.notices, *known.misplaced, *self._intake.notices(project), *self.misplaced)
         return status.Project(
             name=project,
             link=link,
@@ -133,6 +147,8 @@ class Board:
         held = self._projects.waits_for(job.project)
         if held:
             return held
+        if link.state is ServerState.STUCK:
+            return f"ComfyUI is stuck at {link.url}: {link.message}"
         if link.state is not ServerState.UP:
             return f"ComfyUI is {link.state} at {link.url} ({link.message}); {DRAG_HINT}"
         return waits_for or "waits for its turn"

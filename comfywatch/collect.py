@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from comfywatch import files, plain_yaml
+from comfywatch import plain_yaml
 from comfywatch.comfy import Comfy
 from comfywatch.comfy_errors import ComfyError, Missing
+from comfywatch.files import NotRegular
 from comfywatch.history import Outcome, OutputFile
+from comfywatch.inside import Folder, open_folder
 from comfywatch.jobs import Job, workflow_name
 from comfywatch.names import distinct, safe_name, shortened
 from comfywatch.recipe import recipe
@@ -29,8 +32,8 @@ OUTPUTS = "outputs"
 HEADER = "Written by comfywatch; edits are overwritten."
 
 
-class LeadsOut(OSError):
-    """A link stands where a folder of ours should be: writing there could leave the project."""
+class MovedAway(OSError):
+    """The run folder was moved or removed while outputs were fetched into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class Collected:
     """What came of it. ``gone`` names outputs that ComfyUI no longer has; after an ``error`` it is tried again."""
 
     job: int
+    prompt_id: str
     gone: tuple[str, ...] = ()
     error: ComfyError | OSError | None = None
 
@@ -61,39 +65,22 @@ class Collected:
 def collect(task: Collection, comfy: Comfy) -> Collected:
     """Fetch, and write the result; never raises what belongs to the network or the disk."""
     try:
-        run = run_folder(task.folder, task.job.folder)
-        files.remove_leftovers(run)
-        fetched, gone = _fetch_all(task, run, comfy)
-        if gone:
-            return Collected(job=task.job.id, gone=tuple(gone))
-        prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False)
-        files.write_whole(run / WORKFLOW, prompt.encode("utf-8", "backslashreplace"))  # half a pair: \ud83d
-        files.write_whole(run / RESULT, plain_yaml.dump(result_document(task, fetched), header=HEADER))
-        files.sync_folder(run)
+        with open_folder(task.folder, OUTPUTS, *PurePosixPath(task.job.folder).parts, make=True) as run:
+            gone = _fill(run, task, comfy)
+            if not gone and not run.is_in_place():
+                raise MovedAway(f"{OUTPUTS}/{task.job.folder} was moved away meanwhile")
     except (ComfyError, OSError) as error:
-        return Collected(job=task.job.id, error=error)
-    return Collected(job=task.job.id)
-
-
-def run_folder(project: Path, folder: str) -> Path:
-    """``outputs/X/001`` in ``project``, made if need be; raises ``LeadsOut`` for a link on the way."""
-    here = project
-    if not here.is_dir():
-        raise FileNotFoundError(f"the project folder {project.name} is not there")
-    for part in (OUTPUTS, *PurePosixPath(folder).parts):
-        here /= part
-        if here.is_symlink():
-            raise LeadsOut(f"{here.relative_to(project)} is a link; make it a folder")
-        here.mkdir(exist_ok=True)
-    return here
+        return Collected(job=task.job.id, prompt_id=task.job.prompt_id, error=error)
+    return Collected(job=task.job.id, prompt_id=task.job.prompt_id, gone=tuple(gone))
 
 
 def highest_run_on_disk(project: Path, path: str) -> int:
-    """The highest run number among the folders of a workflow, 0 if there are none."""
-    runs = project / OUTPUTS / workflow_name(path)
+    """The highest run number among the folders of a workflow, 0 if there are none; an ``OSError`` if nobody can say."""
+    steps = PurePosixPath(workflow_name(path)).parts
     try:
-        return max((run_number(entry.name) for entry in runs.iterdir()), default=0)
-    except OSError:
+        with open_folder(project, OUTPUTS, *steps) as runs, runs.entries() as entries:
+            return max((run_number(entry.name) for entry in entries), default=0)
+    except (FileNotFoundError, NotADirectoryError, NotRegular):
         return 0
 
 
@@ -151,7 +138,19 @@ def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
     ]
 
 
-def _fetch_all(task: Collection, run: Path, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:
+def _fill(run: Folder, task: Collection, comfy: Comfy) -> list[str]:
+    """All that belongs into the run folder; else the names of outputs that ComfyUI no longer has, and no result."""
+    run.remove_leftovers()
+    fetched, gone = _fetch_all(task, run, comfy)
+    if not gone:
+        prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False)
+        run.write_whole(WORKFLOW, prompt.encode("utf-8", "backslashreplace"))  # half a pair: \ud83d
+        run.write_whole(RESULT, plain_yaml.dump(result_document(task, fetched), header=HEADER))
+        run.sync()
+    return gone
+
+
+def _fetch_all(task: Collection, run: Folder, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:
     """What was fetched, for ``result.yaml``, and the names of what ComfyUI no longer has.
 
     If anything is gone the run folder is emptied of this attempt's files: the next attempt makes them anew.
@@ -160,7 +159,7 @@ def _fetch_all(task: Collection, run: Path, comfy: Comfy) -> tuple[list[dict[str
     gone: list[str] = []
     for file, name in names_of(task):
         try:
-            size, sha256 = _have(run / name) or _fetch(file, run / name, comfy)
+            size, sha256 = _have(run, name) or _fetch(file, run, name, comfy)
         except Missing:
             gone.append(file.filename)
             continue
@@ -177,15 +176,15 @@ def _fetch_all(task: Collection, run: Path, comfy: Comfy) -> tuple[list[dict[str
     if gone:
         for row in fetched:
             with suppress(OSError):
-                (run / row["path"]).unlink()
+                run.unlink(row["path"])
     return fetched, gone
 
 
-def _fetch(file: OutputFile, target: Path, comfy: Comfy) -> tuple[int, str]:
+def _fetch(file: OutputFile, run: Folder, name: str, comfy: Comfy) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     with (
         comfy.view(filename=file.filename, subfolder=file.subfolder, kind=file.kind) as download,
-        files.whole(target) as handle,
+        run.whole(name) as handle,
     ):
         for chunk in download.chunks():
             handle.write(chunk)
@@ -194,9 +193,10 @@ def _fetch(file: OutputFile, target: Path, comfy: Comfy) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _have(target: Path) -> tuple[int, str] | None:
+def _have(run: Folder, name: str) -> tuple[int, str] | None:
     """Size and digest of what is in place already, from before a crash."""
-    if target.is_symlink() or not target.is_file():
+    try:
+        with run.opened(name) as handle:
+            return os.fstat(handle.fileno()).st_size, hashlib.file_digest(handle, "sha256").hexdigest()
+    except (FileNotFoundError, NotRegular):
         return None
-    with target.open("rb") as handle:
-        return target.stat().st_size, hashlib.file_digest(handle, "sha256").hexdigest()

@@ -9,6 +9,7 @@ A ``Comfy`` keeps one session and belongs to one thread: whoever moves files in 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,8 @@ from comfywatch.comfy_errors import ComfyError, CutOff, Missing, NotComfy, Rejec
 from comfywatch.comfy_session import ComfySession, Download
 from comfywatch.comfy_upload import FileForm, Unreadable
 from comfywatch.comfy_values import Accepted, Queue
+
+_NOT_IN_A_HEADER = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Comfy:
@@ -159,9 +162,9 @@ class Comfy:
                     raise Missing(f"ComfyUI does not have the {kind} file {filename!r} ({refused.status})") from refused
                 raise
             except CutOff as cut:
-                if {"\r", "\n"} & set(filename):  # ComfyUI puts the name into a header, and breaks off over these
+                if _NOT_IN_A_HEADER.search(filename):  # ComfyUI puts the name into one, and breaks off over these
                     raise Missing(
-                        f"ComfyUI cannot give out a file with a line break in its name: {filename!r}"
+                        f"ComfyUI cannot give out a file with a line break or the like in its name: {filename!r}"
                     ) from cut
                 raise
             yield download

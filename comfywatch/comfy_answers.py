@@ -63,6 +63,7 @@ def is_page_type(content_type: str) -> bool:
 
 def refusal(answer: Answer, *, is_post: bool, secrets: Iterable[str]) -> ComfyError:
     """The error for an answer that is not the one hoped for; 413 is not told here."""
+    secrets = tuple(secrets)
     place, status, text = answer.place, answer.status, answer.text(secrets)
     if status in _SLOW:
         return Busy(f"{place} answered that it is too busy ({status})")
@@ -74,10 +75,10 @@ def refusal(answer: Answer, *, is_post: bool, secrets: Iterable[str]) -> ComfyEr
         )
     if status >= 500:
         return Broken(f"{place} answered {status}: {text}", status=status, text=text)
-    return _stranger(answer, text)
+    return _stranger(answer, text, secrets)
 
 
-def _stranger(answer: Answer, text: str) -> NotComfy:
+def _stranger(answer: Answer, text: str, secrets: Iterable[str]) -> NotComfy:
     """The sentence for what does not look like ComfyUI."""
     place, status = answer.place, answer.status
     if status in {401, 407} or (status == 403 and answer.is_page):
@@ -95,11 +96,14 @@ def _stranger(answer: Answer, text: str) -> NotComfy:
     said = f": {text}" if text else ""
     message = f"{place} answered {status}{said}, not as ComfyUI does; check comfyui_url and headers_file"
     if 400 <= status < 500:
-        return Refused(message, status=status, answer=_table(answer.body))
+        return Refused(message, status=status, answer=_table(answer.body, secrets))
     return NotComfy(message)
 
 
-def _table(body: bytes) -> dict[str, Any]:
+def _table(body: bytes, secrets: Iterable[str]) -> dict[str, Any]:
+    """An object of JSON; a proxy may have put what we sent into it."""
+    for secret in secrets:
+        body = body.replace(secret.encode(), "…".encode())
     try:
         return table_or_empty(json.loads(body))
     except (ValueError, RecursionError):

@@ -1,18 +1,20 @@
 """The daemon: the loop that takes events in, commits what the engine decided, and has the effects performed.
 
 Threads: this one owns the engine and the database; the watcher's says "look at this path"; one for each ComfyUI asks
-and posts; a small pool moves files. All answer through one inbox.
+and posts; a small pool moves files. All answer through one inbox. What the database cannot save has not happened: then
+the engine is given up, as by a kill, and another goes on from what is durable.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import queue
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -24,8 +26,9 @@ from comfywatch.engine import Engine
 from comfywatch.lock import Held, Lock
 from comfywatch.performer import Performer, written
 from comfywatch.settings import Settings
-from comfywatch.state_folder import StateRefused, prepare
-from comfywatch.store import Store
+from comfywatch.state_folder import StateRefused, prepare, set_aside
+from comfywatch.store import Damaged, Store, Unavailable
+from comfywatch.trouble import Trouble
 
 LONGEST_WAIT = 30.0
 SHORTEST_WAIT = 0.005
@@ -34,6 +37,9 @@ STOP_SECONDS = 0.4
 """How long a stop waits for downloads and writes under way; they are taken up at the next start."""
 BATCH = 500
 """Events that are taken in before what they led to is committed."""
+TELL_SECONDS = 60.0
+"""How often each ``status.yaml`` says that nothing can be saved."""
+KILLED_BY_SIGINT = 130
 
 __all__ = ["AlreadyRunning", "Daemon", "StateRefused"]
 
@@ -50,48 +56,84 @@ class Daemon:
         self._once = once
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._must_stop = threading.Event()
+        self._must_look = threading.Event()
+        self._started_ns = 0
+        self._engine: Engine | None = None
+        self._trouble = Trouble()
+        self._tell_due = -math.inf
 
     def stop(self) -> None:
         """End ``run`` soon; may be called from a signal handler or another thread."""
         self._must_stop.set()
         self._inbox.put(Woken())
 
+    def look_again(self) -> None:
+        """Look at everything anew, soon; may be called from a signal handler or another thread."""
+        self._must_look.set()
+        self._inbox.put(Woken())
+
     def run(self) -> int:
         """Until stopped: 0. With ``once``: 0, 1 if anything ended or stands badly, 3 if ComfyUI stayed down.
 
-        Raises ``AlreadyRunning``, ``StateRefused``, ``store.NewerSchema`` or ``store.Damaged`` before anything is done.
+        Raises ``AlreadyRunning``, ``StateRefused`` or ``store.NewerSchema`` before anything is done.
         """
-        started_ns = time.time_ns()
+        self._started_ns = time.time_ns()
         prepare(self._settings)
         with self._locked(), self._signals():
-            store = Store(self._settings.database)
-            try:
-                return self._work(store, started_ns)
-            finally:
-                store.close()
+            store = self._opened()
+            return 0 if store is None else self._work(store)
 
-    def _work(self, store: Store, started_ns: int) -> int:
-        engine = Engine(self._settings, store, now=time.monotonic(), started_ns=started_ns, once=self._once)
-        performer = Performer(self._settings, engine.dispatcher.servers.addresses, self._inbox.put)
+    def _work(self, store: Store | None) -> int:
+        """Engine after engine: what the database fails ends as by a kill, and what is durable goes on."""
+        performer = Performer(self._settings, {}, self._inbox.put)
         performer.start()
         for key in self._settings.without_effect():
             logger.warning("the setting {} has no effect in this version", key)
         logger.info("watching {}", self._settings.projects)
         service.notify("READY=1")
         try:
-            return self._loop(engine, performer)
+            while store is not None and not self._must_stop.is_set():
+                try:
+                    return self._live(store, performer)
+                except Unavailable as error:
+                    store.roll_back()
+                    self._tell(error, performer)
+                    self._pause()
+                except Damaged as error:
+                    _close(store)
+                    self._put_aside(error)
+                    store = self._opened()
+                except BaseException:
+                    store.roll_back()  # half a round must not become durable
+                    raise
+            return 0
         finally:
             service.notify("STOPPING=1")
             performer.stop(timeout=STOP_SECONDS)
-            self._last_words(engine)
+            if store is not None:
+                self._last_words()
+                _close(store)
             logger.info("stopped; what ComfyUI has will be picked up at the next start")
+
+    def _live(self, store: Store, performer: Performer) -> int:
+        """One engine over what is durable, until it is stopped."""
+        now, before = time.monotonic(), self._engine
+        engine = Engine(self._settings, store, now=now, started_ns=self._started_ns, once=self._once)
+        engine.dispatcher.has_failed = before is not None and before.dispatcher.has_failed
+        engine.board.troubles = self._trouble.notices()
+        performer.addresses = engine.dispatcher.servers.addresses
+        self._engine = engine
+        return self._loop(engine, performer)
 
     def _loop(self, engine: Engine, performer: Performer) -> int:
         alive_every = service.watchdog_seconds() or math.inf
         while not self._must_stop.is_set():
             now, at = time.monotonic(), datetime.now(UTC)
+            if self._must_look.is_set():
+                self._must_look.clear()
+                engine.look_again(now=now)
             effects = engine.plan(now=now, at=at)
-            engine.store.commit()
+            self._commit(engine)
             for effect in effects:
                 performer.perform(effect)
             service.notify("WATCHDOG=1")
@@ -102,6 +144,13 @@ class Daemon:
             pause = min(engine.next_due(now=now) - time.monotonic(), alive_every, LONGEST_WAIT)
             self._take_in(engine, pause if effects else max(pause, SHORTEST_WAIT))
         return 0
+
+    def _commit(self, engine: Engine) -> None:
+        had_changes = engine.store.has_changes
+        engine.store.commit()
+        if had_changes and self._trouble.is_over():
+            engine.board.troubles = self._trouble.notices()
+            engine.ledger.changed.update(engine.ledger.files)
 
     def _take_in(self, engine: Engine, pause: float) -> None:
         """Wait for an event, and take in all that have come by then."""
@@ -114,21 +163,65 @@ class Daemon:
         except queue.Empty:
             return
 
+    # --- a database that fails
+
+    def _opened(self) -> Store | None:
+        """The database, a damaged one put aside; ``None`` if stopped before it can be had."""
+        while not self._must_stop.is_set():
+            try:
+                return Store(self._settings.database)
+            except Unavailable as error:
+                if self._once:
+                    raise StateRefused(f"{self._settings.database} cannot be used: {error}") from error
+                self._trouble.cannot_save(error)
+            except Damaged as error:
+                self._put_aside(error)
+            self._pause()
+        return None
+
+    def _tell(self, error: Unavailable, performer: Performer) -> None:
+        """Say it in the log, and in each ``status.yaml``: the projects may lie on a disk that has room."""
+        now = time.monotonic()
+        if (not self._trouble.cannot_save(error) and now < self._tell_due) or self._engine is None:
+            return
+        self._tell_due = now + TELL_SECONDS
+        self._engine.board.troubles = self._trouble.notices()
+        with suppress(Unavailable, Damaged):
+            for effect in self._engine.board.write_all(now=now, at=datetime.now(UTC)):
+                performer.perform(effect)
+
+    def _put_aside(self, error: Damaged) -> None:
+        """Treat it as an empty one: ``result.yaml`` says what is finished, ComfyUI what it has."""
+        try:
+            aside = set_aside(self._settings.database, at=datetime.now(UTC))
+        except OSError as refusal:
+            raise StateRefused(f"{self._settings.database} is damaged ({error}), and cannot be renamed") from refusal
+        self._trouble.was_damaged(error, aside=aside.name)
+        self._started_ns = time.time_ns()
+
+    def _pause(self) -> None:
+        service.notify("WATCHDOG=1")
+        self._must_stop.wait(self._trouble.pause())
+
+    # --- the end
+
     def _code(self, engine: Engine, now: float) -> int | None:
         """The exit code of ``run --once``, ``None`` while there is something to do."""
         if engine.is_done():
             return 1 if engine.has_findings() else 0
         if engine.dispatcher.down_for(now=now) > self._settings.api_timeout_seconds:
-            logger.warning("ComfyUI is not reachable at {}; the files stay pending", self._settings.comfyui_url)
+            logger.warning("ComfyUI is not at work at {}; the files stay as they are", self._settings.comfyui_url)
             return 3
         return None
 
-    def _last_words(self, engine: Engine) -> None:
+    def _last_words(self) -> None:
         """Every project's ``status.yaml`` says that nobody is at work."""
-        now, at = time.monotonic(), datetime.now(UTC)
-        for project in engine.ledger.files:
-            if engine.projects[project].is_there and engine.projects[project].is_ours:
-                written(engine.board.write(project, now=now, at=at, is_stopping=True))
+        if self._engine is None:
+            return
+        with suppress(Unavailable, Damaged):
+            now, at = time.monotonic(), datetime.now(UTC)
+            for effect in self._engine.board.write_all(now=now, at=at, is_stopping=True):
+                written(effect)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -146,7 +239,7 @@ class Daemon:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM, SIGINT and SIGHUP end the loop; only the main thread may say so."""
+        """SIGTERM and SIGINT end the loop; SIGHUP has it look at everything anew. Only the main thread may say so."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -159,5 +252,20 @@ class Daemon:
                 signal.signal(getattr(signal, name), handler)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.stop()
+        """A second Ctrl-C ends at once, for a kill loses nothing. SIGHUP from a terminal means that it was closed."""
+        del frame
+        name = signal.Signals(number).name
+        if name == "SIGINT" and self._must_stop.is_set():
+            os._exit(KILLED_BY_SIGINT)
+        elif name == "SIGHUP" and not os.isatty(2):
+            self.look_again()
+        else:
+            self.stop()
+
+
+def _close(store: Store) -> None:
+    """What cannot be saved any more is found out anew at the next start."""
+    try:
+        store.close()
+    except (Unavailable, Damaged) as error:
+        logger.warning("the last changes could not be saved ({}); they are found out anew at the next start", error)

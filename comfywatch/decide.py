@@ -49,7 +49,11 @@ class Witness(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absence:
-    """ComfyUI was asked and had the prompt in neither queue nor history; monotonic times of the first and last look."""
+    """ComfyUI was asked and had the prompt in neither queue nor history.
+
+    ``first`` is when the first such answer came, ``last`` when the last such look was asked for: no less lies between
+    the two looks, however long an answer was under way.
+    """
 
     first: float
     last: float
@@ -106,8 +110,18 @@ def after_absence(job: Job, *, life: int, witness: Witness) -> Fact:
     return Fact.LOST
 
 
+def was_there_before(other: Job, job: Job) -> bool:
+    """Whether ``other`` was accepted before ``job``: only then its presence says that ComfyUI did not restart since."""
+    return other.number is not None and job.number is not None and other.number < job.number
+
+
 def counts_as_loss(job: Job, *, in_flight: Iterable[Job]) -> bool:
-    """A loss counts for a job that ran, and for the foremost queued one: those may have taken ComfyUI down."""
+    """A loss counts for a job that ran, and for the foremost queued one: those may have taken ComfyUI down.
+
+    One of no known life may have been taken out at our own word.
+    """
+    if not job.life:
+        return False
     if job.state is JobState.RUNNING:
         return True
     others = [other for other in in_flight if other.server == job.server and other.post is Post.ACCEPTED]

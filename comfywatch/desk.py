@@ -15,7 +15,7 @@ from comfywatch.jobs import Fact, Job, JobState, Wish
 from comfywatch.ledger import Ledger
 from comfywatch.store import FileRecord, Request
 
-EVERY_SECONDS = 1.0
+EVERY_SECONDS = 0.5
 """How often the database is asked whether another process has added a request."""
 _RETRIED_AT_ONCE = {JobState.FAILED, JobState.CANCELLED}
 """What ``retry PROJECT`` runs again without ``--state``; a single workflow is run again whatever it is."""

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
 
 from loguru import logger
 
-from comfywatch import installed
+from comfywatch import installed, overtime
 from comfywatch.adopt import adopt
-from comfywatch.asks import Adopt, Answer, Ask, Installed, Look, Peek, Post, Refresh, Sightings, TakeOut
+from comfywatch.asks import Adopt, Answer, Ask, Installed, Look, Lying, Peek, Post, Refresh, Sightings, TakeOut
 from comfywatch.collect import Collected, Collection
 from comfywatch.comfy_values import Accepted
-from comfywatch.decide import Step, next_step
+from comfywatch.decide import Step, next_step, was_there_before
 from comfywatch.effects import AskServer, Collect, Effect, WriteFile
 from comfywatch.follow import Follower
 from comfywatch.history import Outcome
-from comfywatch.jobs import Job, JobState
+from comfywatch.jobs import Job, JobState, Wish
 from comfywatch.jobs import Post as PostStage
 from comfywatch.ledger import Ledger
 from comfywatch.link import Link, ServerState
 from comfywatch.missing import to_peek
-from comfywatch.overtime import Limits, is_over, seconds_running, warning_due_after
+from comfywatch.overtime import Limits, Stopwatch
 from comfywatch.posting import Poster
 from comfywatch.projects import Projects
 from comfywatch.server import Server
@@ -29,6 +30,7 @@ from comfywatch.servers import RECENT, Servers, life_of
 from comfywatch.settings import Settings
 from comfywatch.submission import prompt_in
 from comfywatch.submit import Submitter
+from comfywatch.tree import WORKFLOWS
 from comfywatch.urls import safe_url
 
 _ASKED_ALONE = {Step.TAKE_OUT, Step.POST_AGAIN}
@@ -73,6 +75,7 @@ class Dispatcher:
         self._collecting: set[int] = set()
         self._limits = _limits(settings)
         self._clock_due = now
+        self._stopwatch = Stopwatch()
         self._asked: list[tuple[str, Ask]] = []
         self._to_write: list[WriteFile] = []
 
@@ -84,7 +87,9 @@ class Dispatcher:
 
     def answered(self, answer: Answer, *, now: float, at: datetime) -> None:
         """An ask was answered, or could not be."""
-        server = self.servers[answer.url]
+        server = self.servers.get(answer.url)
+        if server is None:
+            return  # an engine before this one asked, and failed: what it wanted to know is asked again
         before = server.link
         if server.take(answer, now=now):
             self.follower.retry_at.clear()
@@ -103,8 +108,22 @@ class Dispatcher:
                 server.looked(took=answer.took, now=now)
                 if isinstance(seen, Sightings):
                     self.follower.looked(ask, seen, server, now=now, at=at)
+                    self._saw_queue(seen.lying, server, now=now)
             case TakeOut() as ask, _:
                 self.follower.taken_out(ask, server, now=now)
+
+    def _saw_queue(self, lying: Lying, server: Server, *, now: float) -> None:
+        in_flight = list(self.ledger.in_flight(server.url))
+        ours = [job for job in in_flight if job.prompt_id in lying.running]
+
+        def patience() -> float:
+            usual = [self.ledger.store.usual_seconds(job.project, job.path) for job in ours]
+            unknown: list[list[float]] = [[] for _ in range(len(lying.running) - len(ours))]
+            return max((overtime.patience(self._limits, usual=known) for known in usual + unknown), default=math.inf)
+
+        told = any(job.wish not in {None, Wish.REMOVE} for job in ours)
+        withdrawn = frozenset(job.prompt_id for job in in_flight if job.wish is not None)
+        server.saw_queue(lying, withdrawn=withdrawn, is_told_to_stop=told, patience=patience, now=now)
 
     def _answered_for_server(self, answer: Answer, server: Server, *, now: float, at: datetime) -> None:
         match answer.ask, answer.result:
@@ -115,6 +134,8 @@ class Dispatcher:
             case Adopt(), tuple(found):
                 server.must_adopt = False
                 adopt(found, self.ledger, server)
+            case Adopt(), _:
+                server.next_adopt = now + server.link.poll_seconds
 
     def _note_link(self, before: Link, server: Server) -> None:
         link = server.link
@@ -191,11 +212,12 @@ class Dispatcher:
 
     def _for_server(self, server: Server, *, now: float, at: datetime) -> Iterator[Effect]:
         asks: list[Ask] = []
-        if server.link.takes_jobs and self.knows_files:
+        if server.link.answers and self.knows_files:
             asks += self._follow_up(server, now=now, at=at)
-            yield from self.poster.posts(server, now=now, at=at)
+            if server.link.takes_jobs:
+                yield from self.poster.posts(server, now=now, at=at)
             if server.must_adopt:
-                asks += server.if_due(Adopt(), 0, now)
+                asks += server.if_due(Adopt(), server.next_adopt, now)
         asks += server.routine(now=now, peek=lambda: self._peek(server, now=now))
         for ask in asks:
             yield AskServer(url=server.url, ask=ask)
@@ -203,7 +225,9 @@ class Dispatcher:
     def _follow_up(self, server: Server, *, now: float, at: datetime) -> Iterator[Ask]:
         """What is due for the jobs that this ComfyUI has or may have; they are looked for together."""
         to_look: list[Job] = []
-        for job in [job for job in self.ledger.active.values() if self.servers.of(job, now=now) is server]:
+        jobs = [job for job in self.ledger.active.values() if self.servers.of(job, now=now) is server]
+        # What waits is taken out before what runs is interrupted: the other way round it would begin.
+        for job in sorted(jobs, key=lambda job: job.state is JobState.RUNNING):
             if server.is_busy_with(job.id):
                 continue
             step = next_step(job, absence=self.follower.absences.get(job.id), may_start=False)
@@ -213,22 +237,27 @@ class Dispatcher:
                 yield from self._alone(job, step, server)
             elif step is not Step.COLLECT:
                 to_look.append(job)
-        if to_look and server.next_look <= now and Look not in server.asking:
+        is_wanted = bool(to_look) or server.link.state is ServerState.STUCK
+        if is_wanted and server.next_look <= now and Look not in server.asking:
             server.asking.add(Look)
+            server.look_asked = now
             yield self._look(to_look, server)
 
     def _alone(self, job: Job, step: Step, server: Server) -> Iterator[Ask]:
         if step is Step.TAKE_OUT:
             server.taking_out.add(job.id)
             yield self.follower.take_out(job)
-        elif (again := self.submitter.again(job)) is not None:
+        elif server.link.takes_jobs and (again := self.submitter.again(job)) is not None:
             self.follower.absences.pop(job.id, None)
             server.posting.add(job.id)
             yield again
 
     def _look(self, jobs: list[Job], server: Server) -> Look:
         witness = self.ledger.store.latest_finished(server=server.url, life=server.link.life)
-        return Look(prompts={job.id: job.prompt_id for job in jobs}, witness=witness.prompt_id if witness else "")
+        accepted = [job for job in jobs if job.number is not None]
+        vouches = witness is not None and all(was_there_before(witness, job) for job in accepted)
+        prompts = {job.id: job.prompt_id for job in jobs}
+        return Look(prompts=prompts, witness=witness.prompt_id if witness is not None and vouches else "")
 
     def _end_unposted(self, *, at: datetime) -> None:
         """What a person no longer wants, and no ComfyUI has, ends here."""
@@ -241,20 +270,29 @@ class Dispatcher:
         if now < self._clock_due:
             return
         self._clock_due = now + CLOCK_SECONDS
-        for job in [job for job in self.ledger.active.values() if job.state is JobState.RUNNING and job.wish is None]:
-            if is_over(job, self._limits, at=at):
-                self.follower.interrupt(job, self.settings.max_runtime_minutes or 0)
-            elif job.id not in self.follower.waits_for:
-                usual = self.ledger.store.usual_seconds(job.project, job.path)
-                if seconds_running(job, at=at) > warning_due_after(self._limits, usual=usual):
-                    self.follower.takes_long(job, seconds_running(job, at=at))
+        running = [job for job in self.ledger.active.values() if job.state is JobState.RUNNING and job.wish is None]
+        self._stopwatch.saw(running, now=now, at=at, every=CLOCK_SECONDS)
+        for job in running:
+            self._judge_time(job, at=self._stopwatch.time_for(job, now=now, at=at))
+
+    def _judge_time(self, job: Job, *, at: datetime) -> None:
+        if overtime.is_over(job, self._limits, at=at):
+            self.follower.interrupt(job, self.settings.max_runtime_minutes or 0)
+        elif job.id not in self.follower.waits_for:
+            usual = self.ledger.store.usual_seconds(job.project, job.path)
+            seconds = overtime.seconds_running(job, at=at)
+            if seconds > overtime.warning_due_after(self._limits, usual=usual):
+                self.follower.takes_long(job, seconds)
 
     def _collections(self, *, now: float) -> Iterator[Effect]:
         for job in list(self.ledger.active.values()):
             if job.outcome is None or job.id in self._collecting or not self.poster.may_try(job, now):
                 continue
             server = self.servers.of(job, now=now)
-            if job.outcome["files"] and not server.link.takes_jobs:
+            if job.outcome["files"] and not server.link.answers:
+                continue
+            if not (self.projects.folder(job.project) / WORKFLOWS).is_dir():  # the empty place of what was unmounted
+                self.follower.put_off(job, f"its project {job.project} is not there", now=now)
                 continue
             self._collecting.add(job.id)
             yield Collect(url=server.url, task=self._collection(job, server))
@@ -266,12 +304,14 @@ class Dispatcher:
     def next_due(self, *, now: float) -> float:
         """When ``plan`` has something to do even if nothing happens."""
         times = [server.next_due() for server in self.servers]
+        stuck = (server for server in self.servers if server.link.state is ServerState.STUCK)
+        times += [server.next_look for server in stuck if Look not in server.asking]
         if self.ledger.unexamined or self._asked or self._to_write:
             times.append(now)
         for job in self.ledger.active.values():
             server = self.servers.of(job, now=now)
             is_to_look = job.is_in_flight and Look not in server.asking and not server.is_busy_with(job.id)
-            if server.link.takes_jobs and is_to_look:
+            if server.link.answers and is_to_look:
                 times.append(server.next_look)
         times += [due for due in self.follower.retry_at.values() if due > now]
         return min(times)

@@ -63,9 +63,10 @@ class WriteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchProjects:
-    """To the watcher: exactly these projects."""
+    """To the watcher: exactly these projects, and these folders of theirs, by their paths below ``projects/``."""
 
     names: frozenset[str]
+    folders: frozenset[str] = frozenset()
 
 
 Effect: TypeAlias = AskServer | Collect | Upload | Scan | WriteStatus | WriteFile | WatchProjects

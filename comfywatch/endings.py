@@ -34,19 +34,21 @@ def ended(state: JobState, problem: Problem) -> Outcome:
 def judged(outcome: Outcome, *, savers: Iterable[str], warnings: tuple[Problem, ...]) -> Outcome:
     """A success as it counts here: without a file, although a node that saves files was to run, it is none.
 
-    ``savers`` are the ids of such nodes, ``warnings`` what was said before it ran.
+    ``savers`` are the ids of such nodes, ``warnings`` what was said before it ran. A preview is no saved file, unless a
+    saver says that it is its own.
     """
-    if outcome.files or outcome.texts:
-        return replace(outcome, problems=warnings)
     due = list(savers)
-    if due and not warnings:
+    is_saved = any(file.kind == "output" or file.node in due for file in outcome.files)
+    if due and not warnings and not is_saved:
         problem = Problem(
             code="no_outputs",
-            message="ComfyUI calls it a success, and no node reported a file.",
+            message="ComfyUI calls it a success, and no node that saves files reported one.",
             fix=LOG_HINT,
             node=due[0],
         )
         return replace(outcome, state=JobState.FAILED, problems=(problem,))
+    if outcome.files or outcome.texts:
+        return replace(outcome, problems=warnings)
     nothing = Problem(
         code="nothing_to_collect",
         message="It ran, and made nothing that ComfyUI hands out; saved models stay in ComfyUI's output folder.",

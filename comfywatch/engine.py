@@ -8,7 +8,11 @@ argument: ``now`` is monotonic, in seconds; ``at`` is UTC.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from loguru import logger
 
 from comfywatch import __version__
 from comfywatch.asks import Answer
@@ -29,6 +33,7 @@ from comfywatch.effects import (
     Woken,
 )
 from comfywatch.follow import Follower
+from comfywatch.inherit import catch_up
 from comfywatch.intake import Intake, Pace
 from comfywatch.jobs import Fact, JobState
 from comfywatch.ledger import Ledger
@@ -36,11 +41,15 @@ from comfywatch.projects import MANIFESTS, Projects
 from comfywatch.settings import Settings
 from comfywatch.store import Store
 from comfywatch.submit import Rules, Submitter
+from comfywatch.tree import FolderStamp, Forest, to_watch
 
 SCAN_COST_FACTOR = 10
 """A scan that an event asks for comes no sooner after the last than this many times what that one took."""
+CLOCK_JUMP = 10.0
+"""Seconds by which the clocks may come apart between two rounds; if it is more, one of them was set or stood still."""
 FIRST_SCAN = "first scan"
 VERSION = "comfywatch version"
+NAMES = "owners"
 
 
 class Engine:
@@ -50,7 +59,7 @@ class Engine:
         self.settings = settings
         self.store = store
         self.ledger = Ledger(store)
-        self.projects = Projects(settings)
+        self.projects = Projects(settings, names=_names(settings, store))
         is_first_start = store.fact(FIRST_SCAN) is None
         self.intake = Intake(
             self.ledger,
@@ -58,6 +67,8 @@ class Engine:
             _pace(settings),
             archive_before_ns=started_ns if is_first_start else None,
             hold_archive=settings.existing == "hold" and not once,
+            allow_links=settings.allow_links,
+            inherited=self.projects.neighbours.inherited,
         )
         submitter = Submitter(
             self.ledger,
@@ -77,8 +88,10 @@ class Engine:
         self._scan_due = now
         self._scan_cost = 0.0
         self._is_scanning = False
-        self._watched: frozenset[tuple[str, bool]] = frozenset()
+        self._watched: dict[str, FolderStamp] = {}
         self._must_watch = True
+        self._left_out = 0
+        self._clocks_apart: float | None = None
 
     # --- events
 
@@ -86,7 +99,7 @@ class Engine:
         """Take in what has happened."""
         match event:
             case Touched():
-                self._touched(event, now=now)
+                self._touched(event, now=now, at=at)
             case Scanned():
                 self._scanned(event, now=now, at=at)
             case WatchAdded():
@@ -108,15 +121,16 @@ class Engine:
             case StatusWritten():
                 self.board.written(event, now=now)
 
-    def _touched(self, event: Touched, *, now: float) -> None:
+    def _touched(self, event: Touched, *, now: float, at: datetime) -> None:
         if self.intake.is_of_no_interest(event.path):
             return
         key = self.intake.classify(event.path)
         if event.path.name in MANIFESTS and event.path.parent.parent == self.settings.projects:
-            self.projects.look(event.path.parent.name, now=now)
-        elif key is not None and not event.path.is_dir():
-            self.projects.look(key[0], now=now)
-            self.intake.look(key, now=now)
+            self.projects.look(event.path.parent.name, now=now, at=at)
+        elif key is not None and not _is_folder(event.path):
+            self.projects.look(key[0], now=now, at=at)
+            if self.projects[key[0]].is_ours:
+                self.intake.look(key, now=now)
         else:
             self._scan_due = min(self._scan_due, now + SCAN_COST_FACTOR * self._scan_cost)
 
@@ -124,31 +138,59 @@ class Engine:
         self._is_scanning = False
         self._scan_cost = event.took
         forest = event.forest
-        self.board.misplaced = forest.notices
         for name in forest.projects.keys() | self.ledger.files.keys():
             tree = forest.projects.get(name)
-            self.projects.look(name, now=now)
+            self.projects.look(name, now=now, at=at)
             notices = tree.notices if tree else ()
             if self.projects.saw(name, is_there=tree is not None and tree.is_there, misplaced=notices):
                 self.ledger.changed.add(name)
-        watched = frozenset((name, tree.is_there) for name, tree in forest.projects.items())
-        self._must_watch = self._must_watch or watched != self._watched
-        self._watched = watched
+        self._choose_what_to_watch(forest)
+        self.board.misplaced = (*forest.notices, *self.projects.notices_of_others())
         self.dispatcher.files_changed(now=now)
-        self.intake.look_through(forest, now=now)
+        self._catch_up()
+        ours = {name: tree for name, tree in forest.projects.items() if self.projects[name].is_ours}
+        self.intake.look_through(replace(forest, projects=ours), now=now)
         self.intake.take(now=now, at=at)
         if not self.has_scanned:
             self.has_scanned = self.dispatcher.knows_files = True
             self.store.save_fact(FIRST_SCAN, at.isoformat())
 
+    def _choose_what_to_watch(self, forest: Forest) -> None:
+        before = {path: stamp.inode for path, stamp in self._watched.items()}
+        self._watched = to_watch(forest)
+        self._must_watch = self._must_watch or before != {path: stamp.inode for path, stamp in self._watched.items()}
+        left_out = len(forest.projects) - len({PurePosixPath(folder).parts[0] for folder in self._watched})
+        if left_out > self._left_out:
+            every = self.settings.rescan_seconds
+            logger.info("{} projects are too many to watch: changes in them are seen every {} s", left_out, every)
+        self._left_out = left_out
+
+    def _catch_up(self) -> None:
+        """What another machine has finished in projects that are ours now is not run again."""
+        waiting = self.projects.neighbours.to_catch_up
+        for name in [name for name in waiting if self.projects[name].is_ours and self.projects[name].is_there]:
+            catch_up(self.ledger, self.projects.folder(name))
+            waiting.discard(name)
+
     # --- what is to be done
 
     def plan(self, *, now: float, at: datetime) -> list[Effect]:
         """What is to be done now; commit first."""
+        self._compare_clocks(now=now, at=at)
         self.intake.take(now=now, at=at)
-        self.ledger.changed.update(self.projects.take(now=now))
+        if settled := self.projects.take(now=now):
+            self.ledger.changed.update(settled)
+            self._scan_due = now
         self.desk.serve(now=now, at=at)
         return [*self._scanning(now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
+
+    def look_again(self, *, now: float) -> None:
+        """Look at everything anew: the folders, each manifest, and what each ComfyUI has."""
+        self._scan_due = now
+        for project in list(self.projects):
+            self.ledger.changed.add(self.projects.read(project.name).name)
+        for server in self.dispatcher.servers:
+            server.next_refresh = now
 
     def next_due(self, *, now: float) -> float:
         """When ``plan`` has something to do even if nothing happens."""
@@ -169,10 +211,23 @@ class Engine:
         stopped = {JobState.BLOCKED, JobState.INVALID}
         return self.dispatcher.has_failed or any(job.state in stopped for job in self.ledger.jobs.values())
 
+    def _compare_clocks(self, *, now: float, at: datetime) -> None:
+        """After a clock was set or the machine slept, what was promised by the clock no longer holds."""
+        apart = at.timestamp() - now
+        before, self._clocks_apart = self._clocks_apart, apart
+        if before is None or abs(apart - before) < CLOCK_JUMP:
+            return
+        logger.info("the clock was set, or this machine slept: {} s", round(apart - before))
+        if apart < before:
+            self.intake.clock_was_set_back(before - apart)
+        self._scan_due = now
+        self.ledger.changed.update(self.ledger.files)
+
     def _scanning(self, now: float) -> Iterator[Effect]:
         if self._must_watch:
             self._must_watch = False
-            yield WatchProjects(names=frozenset(name for name, _ in self._watched))
+            names = frozenset(PurePosixPath(folder).parts[0] for folder in self._watched)
+            yield WatchProjects(names=names, folders=frozenset(self._watched))
         if self._scan_due <= now and not self._is_scanning:
             self._is_scanning = True
             self._scan_due = now + self.settings.rescan_seconds
@@ -195,6 +250,21 @@ class Engine:
         return highest_run_on_disk(self.projects.folder(project), path)
 
 
+def _names(settings: Settings, store: Store) -> frozenset[str]:
+    """The names that this daemon has had: a ``status.yaml`` under an earlier one is its own."""
+    known = frozenset(store.fact(NAMES) or ())
+    if settings.owner not in known:
+        store.save_fact(NAMES, sorted(known | {settings.owner}))
+    return known
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _pace(settings: Settings) -> Pace:
     return Pace(
         settle_seconds=settings.settle_seconds,
@@ -208,4 +278,5 @@ def _rules(settings: Settings) -> Rules:
         deny_nodes=frozenset(settings.deny_nodes),
         hold_partial=settings.partial == "hold",
         provenance=settings.provenance,
+        allow_links=settings.allow_links,
     )

@@ -20,6 +20,7 @@ from comfywatch.settling import Stamp
 
 SCRATCH_PREFIX = ".~comfywatch-"
 SCRATCH_SUFFIX = ".tmp"
+_PLAIN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class NotRegular(OSError):
@@ -44,12 +45,17 @@ def stamp_of(status: os.stat_result) -> Stamp:
     )
 
 
-@contextmanager
-def open_regular(path: Path) -> Iterator[BufferedReader]:
-    """A regular file to read from; raises ``NotRegular`` for anything else, follows no link, waits for no pipe."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+def open_regular(path: Path, *, folder: int | None = None) -> BufferedReader:
+    """A regular file to read from; raises ``NotRegular`` for anything else, follows no link, waits for no pipe.
+
+    ``folder`` is a descriptor of the folder that the file lies in; then only the name in ``path`` counts.
+    """
+    name = path if folder is None else path.name
+    if not hasattr(os, "O_NOFOLLOW") and is_link(os.lstat(name)):
+        raise NotRegular(errno.ELOOP, "not a regular file", str(path))
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | _PLAIN
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(name, flags, dir_fd=folder)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
             raise NotRegular(error.errno, "not a regular file", str(path)) from error
@@ -57,8 +63,13 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise NotRegular(errno.EINVAL, "not a regular file", str(path))
-    with os.fdopen(descriptor, "rb") as handle:
-        yield handle
+    return os.fdopen(descriptor, "rb")
+
+
+def is_link(status: os.stat_result) -> bool:
+    """Whether this is a link, or what Windows has for a link to a folder; ``status`` is that of ``lstat``."""
+    tag = getattr(status, "st_reparse_tag", 0)
+    return stat.S_ISLNK(status.st_mode) or (tag != 0 and tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", 0))
 
 
 def read_regular(path: Path, *, max_bytes: int) -> tuple[bytes, Stamp]:
@@ -66,7 +77,12 @@ def read_regular(path: Path, *, max_bytes: int) -> tuple[bytes, Stamp]:
 
     Raises ``NotRegular``, ``TooBig`` or another ``OSError``.
     """
-    with open_regular(path) as handle:
+    return read_all(open_regular(path), max_bytes=max_bytes)
+
+
+def read_all(handle: BufferedReader, *, max_bytes: int) -> tuple[bytes, Stamp]:
+    """As ``read_regular``, of a file that is open; closes it."""
+    with handle:
         status = os.fstat(handle.fileno())
         if status.st_size > max_bytes:
             raise TooBig(status.st_size)
@@ -77,24 +93,30 @@ def read_regular(path: Path, *, max_bytes: int) -> tuple[bytes, Stamp]:
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[BinaryIO]:
-    """A scratch file that becomes ``target``, fsynced, if the block ends well, and vanishes if not."""
-    scratch = target.parent / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}"
+def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
+    """A scratch file that becomes ``target``, fsynced, if the block ends well, and vanishes if not.
+
+    ``folder`` is a descriptor of the folder that ``target`` lies in; then only the name in ``target`` counts.
+    """
+    here = target.parent if folder is None else Path()
+    scratch = here / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN
+    descriptor = os.open(scratch, flags, 0o666, dir_fd=folder)
     try:
-        with scratch.open("xb") as handle:
+        with os.fdopen(descriptor, "wb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        scratch.replace(target)
+        os.replace(scratch, here / target.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
-            scratch.unlink()
+            os.unlink(scratch, dir_fd=folder)
         raise
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """``target`` has exactly ``data``, or what it had before."""
-    with whole(target) as handle:
+def write_whole(target: Path, data: bytes, *, folder: int | None = None) -> None:
+    """``target`` has exactly ``data``, or what it had before; ``folder`` as for ``whole``."""
+    with whole(target, folder=folder) as handle:
         handle.write(data)
 
 
@@ -108,17 +130,24 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def remove_leftovers(folder: Path, *, on_error: Callable[[OSError], None] = lambda _: None) -> int:
-    """Remove our scratch files directly in ``folder``, left by a kill; returns how many."""
+def remove_leftovers(
+    folder: Path, *, descriptor: int | None = None, on_error: Callable[[OSError], None] = lambda _: None
+) -> int:
+    """Remove our scratch files directly in ``folder``, left by a kill; returns how many.
+
+    With a ``descriptor`` of the folder, its path does not count.
+    """
+    here = folder if descriptor is None else Path()
     removed = 0
     try:
-        names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(SCRATCH_PREFIX)]
+        with os.scandir(here if descriptor is None else descriptor) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(SCRATCH_PREFIX)]
     except OSError:
         return 0
     for name in names:
         if name.endswith(SCRATCH_SUFFIX):
             try:
-                (folder / name).unlink()
+                os.unlink(here / name, dir_fd=descriptor)
                 removed += 1
             except OSError as error:
                 on_error(error)

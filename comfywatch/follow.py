@@ -26,6 +26,7 @@ from comfywatch.decide import (
     Witness,
     after_absence,
     counts_as_loss,
+    was_there_before,
 )
 from comfywatch.hints import hint_for
 from comfywatch.history import Outcome, read_outcome
@@ -55,10 +56,11 @@ class Follower:
         self.retry_at: dict[int, float] = {}
         self.waits_for: dict[int, str] = {}
         self._tries: dict[int, int] = {}
+        self._truncated: dict[int, int] = {}
 
     def forget(self, job_id: int) -> None:
         """Nothing of it is worth remembering any more."""
-        for memory in (self.absences, self.retry_at, self.waits_for, self._tries):
+        for memory in (self.absences, self.retry_at, self.waits_for, self._tries, self._truncated):
             memory.pop(job_id, None)
 
     # --- the POST
@@ -89,7 +91,7 @@ class Follower:
                 server.moved_on(now=now)
 
     def _accepted(self, job: Job, result: Accepted, server: Server, now: float) -> None:
-        server.link = server.link.accepted(result.number)
+        self._numbered(result.number, server)
         self.waits_for.pop(job.id, None)
         job = job.after(Fact.ACCEPTED, post=PostStage.ACCEPTED, number=result.number, life=server.link.life)
         self._bound(job).info("queued as run {}", job.run)
@@ -102,6 +104,15 @@ class Follower:
                 job = replace(job, problems=tuple(map(warning, problems)))
         self._ledger.change(job)
         server.moved_on(now=now)
+
+    def _numbered(self, number: float, server: Server) -> None:
+        """A prompt of ours got a number: those that ComfyUI took earlier in this life have lower ones."""
+        earlier = (
+            job
+            for job in self._ledger.in_flight(server.url)
+            if job.post is PostStage.ACCEPTED and job.life == server.link.life
+        )
+        server.link = server.link.accepted(number, others=[job.number for job in earlier if job.number is not None])
 
     def _refused(
         self, job: Job, problems: tuple[Problem, ...], server: Server, now: float, *, fact: Fact | None = None
@@ -129,36 +140,31 @@ class Follower:
     def looked(self, ask: Look, seen: Sightings, server: Server, *, now: float, at: datetime) -> None:
         """Each prompt was found somewhere, or missed."""
         moved = False
-        witness = self._witness(seen, server)
+        present = self._present(seen, server)
         for job_id, prompt_id in ask.prompts.items():
             job = self._ledger.jobs.get(job_id)
             if job is None or job.prompt_id != prompt_id or job.outcome is not None:
                 continue
             sighting = seen.by_job.get(job_id, Absent())
             if isinstance(sighting, Absent):
-                self._missed(job, server, witness, now=now, at=at)
+                self._missed(job, server, _witness(job, seen, present), now=now, at=at)
             else:
                 moved |= self._sighted(job, sighting, server, at)
         if moved:
             server.moved_on(now=now)
 
-    def _witness(self, seen: Sightings, server: Server) -> Witness:
-        """Whether something else of this life of the server is still known to it."""
-        present = any(
-            not isinstance(sighting, Absent)
-            and job_id in self._ledger.jobs
-            and self._ledger.jobs[job_id].life == server.link.life
-            and self._ledger.jobs[job_id].post is PostStage.ACCEPTED
-            for job_id, sighting in seen.by_job.items()
-        )
-        if present or seen.witness_known:
-            return Witness.PRESENT
-        return Witness.NONE if seen.witness_known is None else Witness.FORGOTTEN
+    def _present(self, seen: Sightings, server: Server) -> list[Job]:
+        """What the server accepted in this life and still knows."""
+        found = [self._ledger.jobs.get(job_id) for job_id, what in seen.by_job.items() if not isinstance(what, Absent)]
+        life = server.link.life
+        return [job for job in found if job is not None and job.post is PostStage.ACCEPTED and job.life == life]
 
     def _sighted(self, job: Job, sighting: Sighting, server: Server, at: datetime) -> bool:
         self.absences.pop(job.id, None)
-        changes: dict[str, Any] = {"post": PostStage.ACCEPTED, "life": server.link.life}
         before = job
+        if job.post is PostStage.INTENDED and isinstance(sighting, AtWork | Waiting):
+            self._numbered(sighting.number, server)
+        changes: dict[str, Any] = {"post": PostStage.ACCEPTED, "life": server.link.life}
         if job.state is JobState.PENDING:
             self.waits_for.pop(job.id, None)
             job = job.after(Fact.ACCEPTED, **changes)
@@ -178,7 +184,7 @@ class Follower:
 
     def _missed(self, job: Job, server: Server, witness: Witness, *, now: float, at: datetime) -> None:
         known = self.absences.get(job.id)
-        absence = Absence(first=known.first if known else now, last=now)
+        absence = Absence(first=known.first if known else now, last=server.look_asked)
         self.absences[job.id] = absence
         if not absence.proves(job) or job.post is not PostStage.ACCEPTED:
             return
@@ -187,15 +193,18 @@ class Follower:
             server.link = server.link.forgot()
         fact = after_absence(job, life=server.link.life, witness=witness)
         if fact is Fact.LOST:
-            self._lost(job)
+            self._lost(job, is_sure=witness is Witness.FORGOTTEN or job.life != server.link.life)
         elif job.wish is Wish.TAKE_BACK:
             self._taken_back(job, server)
         else:
             why = endings.CANCELLED_HERE if job.wish is not None else endings.CANCELLED_THERE
             self._ledger.change(self._ended(replace(job, finished=at), endings.ended(JobState.CANCELLED, why)))
 
-    def _lost(self, job: Job) -> None:
-        counted = counts_as_loss(job, in_flight=self._ledger.jobs.values())
+    def _lost(self, job: Job, *, is_sure: bool) -> None:
+        """``is_sure``: something speaks for a restart; else one that waited may have been deleted by a person."""
+        counted = (is_sure or job.state is JobState.RUNNING) and counts_as_loss(
+            job, in_flight=self._ledger.jobs.values()
+        )
         job = replace(job, losses=job.losses + 1 if counted else job.losses)
         if job.losses >= MAX_LOSSES:
             self._ledger.change(
@@ -253,13 +262,16 @@ class Follower:
     def taken_out(self, ask: TakeOut, server: Server, *, now: float) -> None:
         """ComfyUI was asked to let go of a prompt: see whether it did."""
         server.taking_out.discard(ask.job)
+        job = self._ledger.jobs.get(ask.job)
+        if job is not None and job.wish is None and job.is_in_flight:
+            self._ledger.change(replace(job, life=0))  # its file came back meanwhile: see ``Intake``
         self.retry_at[ask.job] = now + 1.0
         server.moved_on(now=now)
 
     def collected(self, result: Collected, *, now: float, at: datetime) -> Job | None:
         """The run folder is complete, or something was in the way; the job, if it ended."""
         job = self._ledger.jobs.get(result.job)
-        if job is None or job.outcome is None:
+        if job is None or job.outcome is None or job.prompt_id != result.prompt_id:
             return None
         if result.error is not None:
             self._put_off(job, result.error, now)
@@ -284,7 +296,8 @@ class Follower:
         return self._ledger.change(job)
 
     def _put_off(self, job: Job, error: ComfyError | OSError, now: float) -> None:
-        if isinstance(error, Truncated) and self._tries.get(job.id, 0) + 1 >= MAX_TRUNCATED:
+        truncated = self._truncated[job.id] = self._truncated.get(job.id, 0) + isinstance(error, Truncated)
+        if truncated >= MAX_TRUNCATED:
             self._gone(job, (str(error),))
             return
         self.put_off(job, f"its outputs cannot be fetched or written yet: {error}", now=now)
@@ -300,6 +313,7 @@ class Follower:
 
     def _gone(self, job: Job, names: tuple[str, ...]) -> None:
         listed = ", ".join(names[:5])
+        self.forget(job.id)
         if job.reruns < MAX_RERUNS:
             self._bound(job).warning("ComfyUI no longer has {}; it runs again", listed)
             self._ledger.change(unposted(job.after(Fact.LOST, outcome=None, reruns=job.reruns + 1)))
@@ -312,6 +326,13 @@ class Follower:
 
     def _bound(self, job: Job) -> Any:
         return logger.bind(project=job.project, job=job.path, prompt_id=job.prompt_id)
+
+
+def _witness(job: Job, seen: Sightings, present: list[Job]) -> Witness:
+    """Whether something that ComfyUI accepted before ``job``, in the same life, is still known to it."""
+    if seen.witness_known or any(was_there_before(other, job) for other in present):
+        return Witness.PRESENT
+    return Witness.NONE if seen.witness_known is None else Witness.FORGOTTEN
 
 
 def unposted(job: Job) -> Job:

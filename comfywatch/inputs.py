@@ -1,13 +1,14 @@
 """Input files that a workflow names: which, where they lie in the project, and how they are called on the server.
 
 Looked for in this order: the project's ``inputs/``, ``assets/``, ``characters/*/references/``, and last on the server.
-Nothing is read through a link or from outside the project.
+No link is followed out of the project, unless to where ``allow_links`` says.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
@@ -15,10 +16,13 @@ from typing import Any
 
 from comfywatch.names import safe_name
 from comfywatch.problems import Problem
+from comfywatch.reach import Reach
 from comfywatch.schemas import InputSpec, Schemas
-from comfywatch.tree import INPUTS, look_at
+from comfywatch.tree import INPUTS
 
 MISSING = "input_file_missing"
+MAX_NAME = 1000
+"""Characters of a name that is looked for; what is longer is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +37,13 @@ class InputFile:
     may_be_on_server: bool
 
 
-def input_files(prompt: Mapping[str, Any], schemas: Schemas | None, project: Path) -> Iterator[InputFile]:
+def input_files(
+    prompt: Mapping[str, Any], schemas: Schemas | None, project: Path, *, allow_links: tuple[Path, ...] = ()
+) -> Iterator[InputFile]:
     """Every file that an upload input names; none while the schemas are not known."""
     if schemas is None:
         return
+    reach = Reach(projects=project.parent, allow_links=allow_links)
     for node_id, node in prompt.items():
         for name, value in node.get("inputs", {}).items():
             spec = schemas.input(node["class_type"], name)
@@ -47,7 +54,7 @@ def input_files(prompt: Mapping[str, Any], schemas: Schemas | None, project: Pat
                 class_type=node["class_type"],
                 input=name,
                 name=value,
-                path=find(project, value),
+                path=find(project, value, reach),
                 may_be_on_server=_may_be_there(value, spec),
             )
 
@@ -64,16 +71,16 @@ def missing(file: InputFile, project: str) -> Problem:
     )
 
 
-def find(project: Path, name: str) -> Path | None:
+def find(project: Path, name: str, reach: Reach) -> Path | None:
     """Where ``name`` lies in the project."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = PurePosixPath(name.replace("\\", "/")).parts if len(name) <= MAX_NAME else ()
     if not parts or any(part in {"..", "/"} or part.startswith("~") or "\0" in part or ":" in part for part in parts):
         return None
-    for folder in (project / INPUTS, project / "assets", *_references(project)):
+    for folder in (project / INPUTS, project / "assets", *_references(project, reach)):
         here = folder.joinpath(*parts)
-        steps = [project.joinpath(*here.relative_to(project).parts[:depth]) for depth in range(1, len(here.parts))]
-        if look_at(here) is not None and not any(step.is_symlink() for step in steps):
-            return here
+        with suppress(OSError):  # what cannot be looked at is not there yet
+            if reach.stamp(here) is not None:
+                return here
     return None
 
 
@@ -84,9 +91,11 @@ def name_on_server(source: BufferedReader, name: str) -> tuple[str, str]:
     return f"comfywatch/{digest[:12]}", safe_name(name)
 
 
-def _references(project: Path) -> list[Path]:
+def _references(project: Path, reach: Reach) -> list[Path]:
+    characters = project / "characters"
     try:
-        return sorted(folder / "references" for folder in (project / "characters").iterdir() if folder.is_dir())
+        with reach.entered(characters) as folder, folder.entries() as entries:
+            return sorted(characters / entry.name / "references" for entry in entries)
     except OSError:
         return []
 

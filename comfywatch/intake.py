@@ -6,7 +6,7 @@ so that events and a rescan come to the same result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -14,15 +14,18 @@ from pathlib import Path, PurePosixPath
 from loguru import logger
 
 from comfywatch import files
+from comfywatch.inherit import from_results
 from comfywatch.jobs import Fact, Job, JobState, Post, Wish, workflow_name
 from comfywatch.ledger import Ledger
-from comfywatch.past import past_runs
+from comfywatch.reach import Reach
 from comfywatch.reading import NOT_JSON, Key, Reading, parsed, too_big
 from comfywatch.settling import Settling, Stamp
 from comfywatch.store import FileRecord
-from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_text, is_workflow_name, look_at
+from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_text, is_too_deep, is_workflow_name
 
 ARCHIVED = "was here before comfywatch"
+UNSURE_SECONDS = 1.0
+"""Until it is looked again whether a file is gone, at least, where the system did not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +52,32 @@ class Intake:
     """
 
     def __init__(
-        self, ledger: Ledger, projects: Path, pace: Pace, *, archive_before_ns: int | None, hold_archive: bool
+        self,
+        ledger: Ledger,
+        projects: Path,
+        pace: Pace,
+        *,
+        archive_before_ns: int | None,
+        hold_archive: bool,
+        allow_links: tuple[Path, ...] = (),
+        inherited: Container[str] = (),
     ) -> None:
         self._ledger = ledger
         self._projects = projects
+        self._reach = Reach(projects=projects, allow_links=allow_links)
         self._pace = pace
         self._archive_before_ns = archive_before_ns
         self._hold_archive = hold_archive
+        self._inherited = inherited
         self._settling: Settling[Key] = Settling(pace.settle_seconds)
         self._missing: dict[Key, float] = {}
         self.arriving: dict[Key, _Arriving] = {}
         self.unreadable: dict[Key, str] = {}
+
+    def clock_was_set_back(self, seconds: float) -> None:
+        """What is dropped from now on has earlier times than what was there before."""
+        if self._archive_before_ns is not None:
+            self._archive_before_ns -= int(seconds * 1e9)
 
     # --- looking
 
@@ -73,7 +91,8 @@ class Intake:
             return None
         if any(is_ignored(folder) or is_workflow_name(folder) for folder in (parts[0], *parts[2:-1])):
             return None
-        return parts[0], str(PurePosixPath(*parts[2:]))
+        below = PurePosixPath(*parts[2:])
+        return None if is_too_deep(below) else (parts[0], str(below))
 
     def is_of_no_interest(self, path: Path) -> bool:
         """Whether an event for this path needs no look at all: hidden and scratch names."""
@@ -85,7 +104,10 @@ class Intake:
 
     def look(self, key: Key, *, now: float) -> None:
         """Look at one path."""
-        stamp = look_at(self._file(key))
+        try:
+            stamp = self._reach.stamp(self._file(key))
+        except OSError:
+            return  # nothing is known of it: the next scan will tell
         if stamp is None:
             self._saw_nothing(key, now=now)
         else:
@@ -140,16 +162,17 @@ class Intake:
         for key, stamp in self._settling.take_settled(now=now):
             self._read(key, stamp, now=now, at=at)
         for key in [key for key, due in self._missing.items() if due <= now]:
-            if look_at(self._file(key)) is None:
+            if self._reach.is_gone(self._file(key)):
                 del self._missing[key]
                 self._let_go(key)
             else:
+                self._missing[key] = now + max(self._pace.delete_grace_seconds, UNSURE_SECONDS)
                 self.look(key, now=now)
 
     def _read(self, key: Key, stamp: Stamp, *, now: float, at: datetime) -> None:
         self.unreadable.pop(key, None)
         try:
-            data, read_stamp = files.read_regular(self._file(key), max_bytes=self._pace.max_workflow_bytes)
+            data, read_stamp = self._reach.read(self._file(key), max_bytes=self._pace.max_workflow_bytes)
         except FileNotFoundError:
             self._saw_nothing(key, now=now)
         except files.NotRegular:
@@ -195,8 +218,8 @@ class Intake:
     def _new_job(self, reading: Reading, at: datetime) -> Job:
         project, path = reading.key
         is_archive = reading.problem is None and self._is_archive(reading)
-        if is_archive:
-            known = self._from_results(reading, at)
+        if is_archive or (reading.problem is None and project in self._inherited):
+            known = from_results(reading, self._ledger, self._projects / project, at=at)
             if known is not None and known.digest == reading.digest:
                 return known
         held = ARCHIVED if is_archive and self._hold_archive else ""
@@ -214,24 +237,12 @@ class Intake:
             return False
         return max(reading.stamp.ctime_ns, reading.stamp.mtime_ns) < self._archive_before_ns
 
-    def _from_results(self, reading: Reading, at: datetime) -> Job | None:
-        """Its finished runs, as the project folder has them; the newest, if there is one."""
-        project, path = reading.key
-        newest = None
-        for past in past_runs(self._projects / project, path):
-            job = Job(id=0, project=project, path=path, digest=past.digest, first_seen=past.finished or at)
-            job = self._ledger.add(job, reading.data, reading.stamp)
-            newest = self._ledger.change(
-                replace(job, run=past.run, state=past.state, prompt_id=past.prompt_id, finished=past.finished)
-            )
-        return newest
-
     # --- the same content again, elsewhere, or gone
 
     def _same_again(self, record: FileRecord, reading: Reading, at: datetime) -> None:
         """A touched file is nothing new; one that was removed and came back may be."""
         latest = self._ledger.latest(record)
-        if record.gone and latest is not None and latest.state in {JobState.CANCELLED, JobState.FAILED}:
+        if record.gone and latest is not None and _end_of(latest) in {JobState.CANCELLED, JobState.FAILED}:
             self._new_job(reading, at)
             return
         note = record.note
@@ -243,16 +254,19 @@ class Intake:
         self._ledger.save_file(replace(record, stamp=reading.stamp, gone=False, note=note))
 
     def _stay(self, job: Job) -> None:
-        """The file of an unfinished job is back: its removal no longer counts."""
+        """The file of an unfinished job is back: its removal no longer counts.
+
+        ComfyUI may have been asked to let go of it: with no known life, its absence will not be laid to a person.
+        """
         if job.wish is Wish.REMOVE:
-            self._ledger.change(replace(job, wish=None))
+            self._ledger.change(replace(job, wish=None, life=0))
 
     def _moved_from(self, digest: str, project: str) -> FileRecord | None:
         """A known path with this content whose file is no longer there: best one that is missed just now, and near."""
         records = self._ledger.store.files_with(digest)
         for record in sorted(records, key=lambda record: (record.gone, record.project != project)):
             known = self._ledger.file(record.project, record.path)
-            if known is not None and look_at(self._file((known.project, known.path))) is None:
+            if known is not None and self._reach.is_gone(self._file((known.project, known.path))):
                 return known
         return None
 
@@ -284,7 +298,7 @@ class Intake:
 
     def _has_a_project(self, project: str) -> bool:
         """A project that vanished with its files was unmounted or renamed; its jobs wait."""
-        return (self._projects / project / WORKFLOWS).is_dir()
+        return self._reach.is_folder(self._projects / project / WORKFLOWS)
 
     def _file(self, key: Key) -> Path:
         return self._projects / key[0] / WORKFLOWS / key[1]
@@ -293,7 +307,7 @@ class Intake:
         """A new job from the file as it lies there, for ``retry``; ``None`` if it cannot be read or taken."""
         key = record.project, record.path
         try:
-            data, stamp = files.read_regular(self._file(key), max_bytes=self._pace.max_workflow_bytes)
+            data, stamp = self._reach.read(self._file(key), max_bytes=self._pace.max_workflow_bytes)
         except OSError:
             return None
         reading = parsed(key, stamp, data)
@@ -305,3 +319,8 @@ class Intake:
     def notices(self, project: str) -> Iterator[str]:
         """What could not be read, as sentences."""
         yield from (text for (name, _), text in self.unreadable.items() if name == project)
+
+
+def _end_of(job: Job) -> JobState:
+    """How a job ended, or will once its run folder is written."""
+    return JobState(job.outcome["state"]) if job.outcome is not None else job.state

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from loguru import logger
 
-from comfywatch.jobs import Job, JobState, Post
+from comfywatch.jobs import Job, JobState, Post, workflow_name
+from comfywatch.names import folded
 from comfywatch.settling import Stamp
 from comfywatch.store import FileRecord, Store
 from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
@@ -36,14 +38,16 @@ class Ledger:
         self._prompts: dict[int, Dropped] = {}
         for job in store.unfinished():
             self._keep(job)
+        self._newest = max((job.first_seen for job in self.jobs.values()), default=None)
         self.files: dict[str, dict[str, FileRecord]] = {}
+        self._twins: dict[tuple[str, str], set[str]] = {}
         for record in store.files():
-            self.files.setdefault(record.project, {})[record.path] = record
+            self._keep_file(record)
         self.changed: set[str] = set(self.files)
 
     def add(self, job: Job, data: bytes, stamp: Stamp, dropped: Dropped | None = None) -> Job:
         """A new job, the latest of its path."""
-        job = self.store.add_job(job, data)
+        job = self.store.add_job(replace(job, first_seen=self._in_order(job.first_seen)), data)
         self._keep(job)
         if dropped is not None:
             self._remember(job.id, dropped)
@@ -87,7 +91,7 @@ class Ledger:
 
     def save_file(self, record: FileRecord) -> None:
         """What has become of a path."""
-        self.files.setdefault(record.project, {})[record.path] = record
+        self._keep_file(record)
         self.store.save_file(record)
         self.changed.add(record.project)
 
@@ -95,11 +99,15 @@ class Ledger:
         """A workflow was renamed or moved; its jobs go along."""
         moved = self.store.move_file(old, project=project, path=path, stamp=stamp)
         self.files[old.project].pop(old.path, None)
-        self.files.setdefault(project, {})[path] = moved
+        self._keep_file(moved)
         for job in self.unfinished_of(old.project, old.path):
             self._drop(job)
             self._keep(replace(job, project=project, path=path))
         self.changed |= {old.project, project}
+
+    def twins(self, project: str, path: str) -> set[str]:
+        """Every known path whose outputs lie where those of ``path`` do, here or on a system that ignores case."""
+        return self._twins.get((project, folded(workflow_name(path))), set()) | {path}
 
     def latest(self, record: FileRecord) -> Job | None:
         """The latest job of a path, finished or not."""
@@ -112,6 +120,17 @@ class Ledger:
     def in_flight(self, url: str) -> Iterator[Job]:
         """Jobs that this server has or may have."""
         return (job for job in self.active.values() if job.server == url and job.is_in_flight)
+
+    def _in_order(self, first_seen: datetime) -> datetime:
+        """No earlier than what waits already: a clock that was set back lets nobody jump the queue."""
+        if self._newest is None or not self.jobs:
+            self._newest = first_seen
+        self._newest = max(self._newest, first_seen)
+        return self._newest
+
+    def _keep_file(self, record: FileRecord) -> None:
+        self.files.setdefault(record.project, {})[record.path] = record
+        self._twins.setdefault((record.project, folded(workflow_name(record.path))), set()).add(record.path)
 
     def _keep(self, job: Job) -> None:
         self.jobs[job.id] = job

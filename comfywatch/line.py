@@ -30,13 +30,18 @@ class Line:
 
     def __init__(self) -> None:
         self._by_project: dict[str, list[_Place]] = {}
-        self._ids: set[int] = set()
+        self._places: dict[int, tuple[str, _Place]] = {}
 
     def add(self, job: Job) -> None:
-        """Put a job into its place; once, however often it is added."""
-        if job.id not in self._ids:
-            self._ids.add(job.id)
-            insort(self._by_project.setdefault(job.project, []), (job.first_seen, natural(job.path), job.id))
+        """Put a job into its place: once, however often it is added, and into its new one when its file has moved."""
+        place = (job.first_seen, natural(job.path), job.id)
+        before = self._places.get(job.id)
+        if before == (job.project, place):
+            return
+        if before is not None:
+            self._remove(*before)
+        self._places[job.id] = job.project, place
+        insort(self._by_project.setdefault(job.project, []), place)
 
     def heads(self, count: int, standing: Callable[[int], Standing], *, waits: Callable[[str], bool]) -> list[int]:
         """The ids of the first ``count`` ready jobs of each project; projects that wait are passed over."""
@@ -57,8 +62,11 @@ class Line:
             if len(ready) == count:
                 break
         for place in left:
-            self._by_project[project].remove(place)
-            self._ids.discard(place[-1])
+            self._remove(project, place)
+        return ready
+
+    def _remove(self, project: str, place: _Place) -> None:
+        del self._places[place[-1]]
+        self._by_project[project].remove(place)
         if not self._by_project[project]:
             del self._by_project[project]
-        return ready

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,7 +38,7 @@ class Lock:
     """The lock on ``path``, held from construction to ``release``; raises ``Held``."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = path.open("a+b")
+        self._handle = path.open("a+b", buffering=0)
         for tries_left in reversed(range(TRIES)):
             try:
                 _take(self._handle)
@@ -48,9 +49,9 @@ class Lock:
                     self._handle.close()
                     raise Held(pid) from error
                 time.sleep(PAUSE)
-        self._handle.truncate(0)
-        self._handle.write(b"%d\n" % os.getpid())
-        self._handle.flush()
+        with suppress(OSError):  # who holds it is only a courtesy, and must not matter on a full disk
+            self._handle.truncate(0)
+            self._handle.write(b"%d\n" % os.getpid())
 
     def release(self) -> None:
         """Let it go; the file stays."""

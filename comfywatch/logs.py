@@ -1,7 +1,7 @@
 """How log lines look; the only module that configures loguru.
 
-The rule it keeps: one record is one line, whatever a file or a server is called. Only a traceback, which is logged at
-debug level alone, takes further lines, indented.
+The rule it keeps: one record is one line, and no endless one, whatever a file or a server is called. Only a traceback,
+which is logged at debug level alone, takes further lines, indented.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PRIORITIES = (("critical", 2), ("error", 3), ("warning", 4), ("success", 5), ("i
 _PRIORITY = dict(PRIORITIES)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHORT_ID = 8
+_MAX_CHARACTERS = 4000
 
 
 class Style(Enum):
@@ -108,7 +109,9 @@ def _shown(record: Record, style: Style) -> dict[str, str]:
     name = record["level"].name.lower()
     level = f"<{_PRIORITY.get(name, 7)}>" if style is Style.JOURNAL else f"{name:<7}"
     at = record["time"]
-    lines = [one_line(record["message"]), *_traceback(record)]
+    message = record["message"]
+    message = message if len(message) <= _MAX_CHARACTERS else f"{message[:_MAX_CHARACTERS]} …"
+    lines = [one_line(message), *_traceback(record)]
     return {
         "time": at.strftime("%H:%M:%S") if style is Style.TERMINAL else at.isoformat("T", "milliseconds"),
         "level": level,

@@ -13,12 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from comfywatch.files import NotRegular, TooBig, read_regular
+from comfywatch.files import NotRegular, TooBig
+from comfywatch.inside import open_folder
 from comfywatch.plain_yaml import NotYaml, load, shown
 from comfywatch.urls import BadUrl, checked_url, is_loopback, same_server
 
 NAMES = ("manifest.yaml", "manifest.yml")
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 256 * 1024
+"""Some of YAML takes seconds to read for a megabyte, and all projects wait meanwhile."""
 MAX_PRIORITY = 1_000_000
 MAX_NOTICES = 10
 
@@ -56,7 +58,8 @@ def read_manifest(folder: Path) -> ManifestReading:
     """The manifest of the project in ``folder``; without one, a readable empty one."""
     for name in NAMES:
         try:
-            data, _ = read_regular(folder / name, max_bytes=MAX_BYTES)
+            with open_folder(folder) as project:
+                data, _ = project.read(name, max_bytes=MAX_BYTES)
             content = load(data)
         except FileNotFoundError:
             continue

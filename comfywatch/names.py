@@ -54,11 +54,16 @@ def distinct(name: str, taken: set[str]) -> str:
     if not stem:
         stem, dot, ending = name, "", ""
     candidate, number = name, 1
-    while unicodedata.normalize("NFC", candidate).casefold() in taken:
+    while folded(candidate) in taken:
         number += 1
         candidate = f"{stem}-{number}{dot}{ending}"
-    taken.add(unicodedata.normalize("NFC", candidate).casefold())
+    taken.add(folded(candidate))
     return candidate
+
+
+def folded(name: str) -> str:
+    """What is the same for names that some system takes for one: upper and lower case, and ways to write an accent."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_reserved(name: str) -> bool:

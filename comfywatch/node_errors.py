@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from comfywatch import sentences
+from comfywatch import input_sentences, sentences
+from comfywatch.input_sentences import Place
 from comfywatch.model_folders import folder_of, looks_like_model
 from comfywatch.problems import Problem
 from comfywatch.prompt_graph import PromptGraph, inputs_of
@@ -19,7 +20,6 @@ from comfywatch.sentences import NearNames, called, class_of, shortened, shown
 
 LOOK = "Look into ComfyUI's log, or open the workflow in ComfyUI's window and queue it there."
 
-_TYPES = {"INT": "a whole number", "FLOAT": "a number", "BOOLEAN": "true or false", "STRING": "a text"}
 _BOUND = re.compile(r"(?:min|max) of (?P<bound>\S+)")
 _TYPE_PAIR = re.compile(r"received_type\((?P<received>.*?)\) mismatch input_type\((?P<wanted>.*?)\)")
 _OWN_CHECK = re.compile(r"(?P<input>\S+) - (?P<why>.+)", re.DOTALL)
@@ -78,10 +78,9 @@ class _NodeError:
         return text(self.info.get("input_name"))
 
     @property
-    def called(self) -> str:
-        """The node and its input, to begin a sentence with."""
-        place = called(self.node_id, self.node)
-        return f"{place}: {shortened(self.input)}" if self.input else place
+    def at(self) -> Place:
+        """Where it is."""
+        return Place(node_id=self.node_id, node=self.node, input=self.input)
 
     @property
     def config(self) -> tuple[Any, Mapping[str, Any]]:
@@ -94,17 +93,6 @@ class _NodeError:
     def received(self) -> Any:
         """The value at fault."""
         return self.info.get("received_value", inputs_of(self.node).get(self.input))
-
-    def problem(self, message: str, fix: str, *, code: str = "") -> Problem:
-        """A problem in this place."""
-        return Problem(
-            code=code or self.code,
-            message=message,
-            fix=fix,
-            node=self.node_id,
-            class_type=class_of(self.node),
-            input=self.input,
-        )
 
 
 def _node_errors(node_id: str, entry: Any, nodes: Mapping[str, Any], near: NearNames) -> Iterator[_NodeError]:
@@ -132,26 +120,19 @@ def _not_in_list(one: _NodeError) -> Problem:
         near = one.near.of_model(value, choices)
         return sentences.model_missing(one.node_id, one.node, one.input, value, folder, near=near)
     near = one.near.of(value, choices) if isinstance(value, str) else None
-    fix = f"Did you mean {shown(near)}? " if near else ""
-    listed = ", ".join(shown(choice) for choice in choices[:20])
-    fix += f"It takes {listed}." if listed else "Choose one in ComfyUI, and export the workflow again."
-    return one.problem(f"{one.called} is {shown(value)}, which this ComfyUI does not offer.", fix)
+    return input_sentences.not_offered(one.at, value, choices, near=near)
 
 
 def _too_small(one: _NodeError) -> Problem:
-    bound = _bound(one, "min")
-    return one.problem(f"{one.called} is {shown(one.received)}, smallest is {bound}.", f"Set it to {bound} or more.")
+    return input_sentences.too_small(one.at, one.received, _bound(one, "min"))
 
 
 def _too_big(one: _NodeError) -> Problem:
-    bound = _bound(one, "max")
-    return one.problem(f"{one.called} is {shown(one.received)}, largest is {bound}.", f"Set it to {bound} or less.")
+    return input_sentences.too_big(one.at, one.received, _bound(one, "max"))
 
 
 def _not_given(one: _NodeError) -> Problem:
-    name = shortened(one.input or one.details)
-    problem = sentences.bad_link(one.node_id, one.node, one.input or one.details, "is not given", code=one.code)
-    return one.problem(problem.message, f"Connect {name} or set it in ComfyUI, and export the workflow again.")
+    return input_sentences.not_given(replace(one.at, input=one.input or one.details))
 
 
 def _bad_link(one: _NodeError) -> Problem:
@@ -165,33 +146,23 @@ def _mismatch(one: _NodeError) -> Problem:
     received = text(one.info.get("received_type")) or (pair["received"] if pair else "something else")
     link = one.info.get("linked_node")
     source = str(link[0]) if isinstance(link, list) and link and isinstance(link[0], str | int) else ""
-    giver = f" from {called(source, one.nodes.get(source))}" if source else ""
-    return one.problem(
-        f"{one.called} takes {shortened(wanted)}, and gets {shortened(received)}{giver}.",
-        f"Connect it to an output of type {shortened(wanted)} in ComfyUI, and export the workflow again.",
-    )
+    giver = called(source, one.nodes.get(source)) if source else ""
+    return input_sentences.wrong_output(one.at, wanted, received, giver)
 
 
 def _wrong_type(one: _NodeError) -> Problem:
-    kind = one.config[0]
-    wanted = _TYPES.get(kind) if isinstance(kind, str) else None
-    if wanted is None:
-        return _other(one)
-    return one.problem(f"{one.called} is {shown(one.received)}, which is not {wanted}.", f"Set it to {wanted}.")
+    wanted = input_sentences.kind_of(one.config[0])
+    return input_sentences.wrong_kind(one.at, one.received, wanted) if wanted else _other(one)
 
 
 def _own_check(one: _NodeError) -> Problem:
     told = _OWN_CHECK.fullmatch(one.details)
     why = told["why"] if told else one.details
     file = _NO_FILE.fullmatch(why)
-    if file is None:
-        return one.problem(
-            f"{one.called}: {shortened(why) or 'the node does not take this'}.", "Set it in ComfyUI anew."
-        )
-    return one.problem(
-        f"{one.called}: the {file['kind']} file {shown(file['name'])} is not in ComfyUI's input folder.",
-        f"Put {shown(file['name'])} into the project's inputs/ folder.",
-    )
+    if file is not None:
+        return input_sentences.no_such_file(one.at, file["name"], file["kind"])
+    message = f"{one.at.called}: {shortened(why) or 'the node does not take this'}."
+    return one.at.problem(one.code, message, "Set it in ComfyUI anew.")
 
 
 def _exception(one: _NodeError) -> Problem:
@@ -240,7 +211,7 @@ def _cycle(one: _NodeError) -> Problem:
 
 def _other(one: _NodeError) -> Problem:
     what = ": ".join(shortened(part) for part in (one.said, one.details) if part) or "ComfyUI does not take it"
-    return one.problem(f"{one.called}: {what}.", LOOK)
+    return one.at.problem(one.code, f"{one.at.called}: {what}.", LOOK)
 
 
 _READERS: Mapping[str, Callable[[_NodeError], Problem]] = {

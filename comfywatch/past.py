@@ -5,17 +5,24 @@ Read at the first start, when the database is empty, so that what was finished s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from comfywatch import files, plain_yaml
+from comfywatch import plain_yaml
 from comfywatch.collect import OUTPUTS, RESULT, run_number
+from comfywatch.inside import open_folder
 from comfywatch.jobs import FINAL, JobState, workflow_name
 
-MAX_RESULT_BYTES = 4 * 2**20
+MAX_HEAD_BYTES = 16 * 1024
+"""Of the lines before ``settings``, in which all that is wanted stands: to read the whole would take long."""
+MAX_RUNS = 1000
+"""Of one workflow, the newest; who can write into the project can put any number of folders there."""
+
+_REST = re.compile(rb"^(?:settings|outputs|texts|problems|hint|system):", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,24 +38,20 @@ class PastRun:
 
 def past_runs(project: Path, path: str) -> list[PastRun]:
     """The finished runs of one workflow, oldest first; what cannot be read is left out."""
-    return sorted(_read_all(project / OUTPUTS / workflow_name(path)), key=lambda past: past.run)
-
-
-def _read_all(folder: Path) -> Iterator[PastRun]:
+    steps = OUTPUTS, *PurePosixPath(workflow_name(path)).parts
     try:
-        runs = [run for run in folder.iterdir() if run_number(run.name) and not run.is_symlink()]
+        with open_folder(project, *steps) as runs, runs.entries() as entries:
+            names = sorted((entry.name for entry in entries if run_number(entry.name)), key=run_number)[-MAX_RUNS:]
     except OSError:
-        return
-    for run in runs:
-        past = _read(run / RESULT, run_number(run.name))
-        if past is not None:
-            yield past
+        return []
+    return [past for name in names if (past := _read(project, (*steps, name), run_number(name))) is not None]
 
 
-def _read(path: Path, run: int) -> PastRun | None:
+def _read(project: Path, steps: tuple[str, ...], run: int) -> PastRun | None:
     try:
-        data, _ = files.read_regular(path, max_bytes=MAX_RESULT_BYTES)
-        result = plain_yaml.load(data)
+        with open_folder(project, *steps) as folder, folder.opened(RESULT) as handle:
+            head = _REST.split(handle.read(MAX_HEAD_BYTES + 1), maxsplit=1)[0]
+        result = plain_yaml.load(head) if len(head) <= MAX_HEAD_BYTES else None
     except (OSError, plain_yaml.NotYaml):
         return None
     if not isinstance(result, Mapping) or result.get("state") not in list(FINAL):
@@ -65,4 +68,7 @@ def _read(path: Path, run: int) -> PastRun | None:
 def _moment(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except OverflowError:  # on the first or last day that there is
+        return None

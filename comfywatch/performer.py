@@ -35,8 +35,10 @@ from comfywatch.effects import (
     WriteStatus,
 )
 from comfywatch.inputs import name_on_server
+from comfywatch.inside import open_folder
+from comfywatch.reach import Reach
 from comfywatch.settings import Settings
-from comfywatch.tree import read_forest
+from comfywatch.tree import Forest, read_forest
 from comfywatch.watcher import CannotWatch, Watcher
 from comfywatch.workers import Workers
 
@@ -45,17 +47,19 @@ STATUS = "status.yaml"
 
 
 class Performer:
-    """``addresses`` maps what the engine calls a ComfyUI to its whole URL."""
+    """``addresses`` maps what the engine calls a ComfyUI to its whole URL; another engine brings its own."""
 
     def __init__(self, settings: Settings, addresses: Mapping[str, str], answer: Callable[[Event], None]) -> None:
         self._settings = settings
-        self._addresses = addresses
+        self.addresses = addresses
         self._answer = answer
         self._headers = settings.headers()
+        self._reach = Reach(projects=settings.projects, allow_links=settings.allow_links)
         self._askers: dict[str, Asker] = {}
         self._workers = Workers(WORKERS)
         self._of_thread = threading.local()
         self._tidied: set[str] = set()
+        self._collecting: set[tuple[int, str]] = set()
         self._watcher = self._start_watcher()
 
     def start(self) -> None:
@@ -76,17 +80,17 @@ class Performer:
             case AskServer(url=url, ask=ask):
                 self._asker(url).ask(ask)
             case Collect():
-                self._workers.perform(lambda: self._answer(collect(effect.task, self._client(effect.url))))
+                self._collect(effect)
             case Upload():
-                self._workers.perform(lambda: self._answer(uploaded(effect, self._client(effect.url))))
+                self._workers.perform(lambda: self._answer(uploaded(effect, self._client(effect.url), self._reach)))
             case Scan():
                 self._workers.perform(self._scan)
             case WriteStatus():
                 self._workers.perform(lambda: self._answer(self._written(effect)))
             case WriteFile(path=path, data=data):
                 self._workers.perform(lambda: _write(path, data))
-            case WatchProjects(names=names):
-                self._watch(names)
+            case WatchProjects():
+                self._watch(effect)
 
     def _asker(self, url: str) -> Asker:
         if url not in self._askers:
@@ -96,7 +100,7 @@ class Performer:
 
     def _open(self, url: str) -> Comfy:
         """Our headers go to the configured ComfyUI only."""
-        address = self._addresses.get(url, url)
+        address = self.addresses.get(url, url)
         is_main = address == self._settings.comfyui_url
         return Comfy(
             address,
@@ -112,16 +116,35 @@ class Performer:
             clients[url] = self._open(url)
         return clients[url]
 
+    def _collect(self, effect: Collect) -> None:
+        """Each run is collected by one thread at a time, also if an engine that began anew asks for it again."""
+        run = effect.task.job.id, effect.task.job.prompt_id
+        if run in self._collecting:
+            return
+        self._collecting.add(run)
+
+        def work() -> None:
+            collected = collect(effect.task, self._client(effect.url))
+            self._collecting.discard(run)
+            self._answer(collected)
+
+        self._workers.perform(work)
+
     def _scan(self) -> None:
         start = time.monotonic()
-        forest = read_forest(self._settings.projects)
+        try:
+            forest = read_forest(self._settings.projects, allow_links=self._settings.allow_links)
+        except OSError as error:
+            logger.warning("the projects cannot be looked through ({}); trying again", error)
+            forest = Forest(is_there=False)
         self._answer(Scanned(forest=forest, took=time.monotonic() - start))
 
     def _written(self, effect: WriteStatus) -> StatusWritten:
         """The first write of a project removes what a kill left there; no other write is under way then."""
         if effect.project not in self._tidied:
             self._tidied.add(effect.project)
-            files.remove_leftovers(effect.folder)
+            with suppress(OSError), open_folder(effect.folder) as folder:
+                folder.remove_leftovers()
         return written(effect)
 
     def _start_watcher(self) -> Watcher | None:
@@ -135,11 +158,11 @@ class Performer:
             return None
         return watcher
 
-    def _watch(self, names: frozenset[str]) -> None:
+    def _watch(self, effect: WatchProjects) -> None:
         if self._watcher is None:
             return
         try:
-            if self._watcher.watch(self._settings.projects, names):
+            if self._watcher.watch(self._settings.projects, effect.names, effect.folders):
                 self._answer(WatchAdded())
         except CannotWatch as error:
             self._say_polling(error)
@@ -149,13 +172,13 @@ class Performer:
         logger.warning("folders cannot all be watched ({}); looking through them every {} s instead", error, every)
 
 
-def uploaded(effect: Upload, comfy: Comfy) -> Uploaded:
+def uploaded(effect: Upload, comfy: Comfy, reach: Reach) -> Uploaded:
     """Each file of a job, under a name made of its content."""
     names: dict[tuple[str, str], str] = {}
     try:
         for file in effect.files:
             if file.path is not None:
-                with files.open_regular(file.path) as source:
+                with reach.opened(file.path) as source:
                     subfolder, name = name_on_server(source, file.path.name)
                     names[file.node, file.input] = comfy.upload_image(source, name=name, subfolder=subfolder)
     except (ComfyError, OSError) as error:
@@ -166,9 +189,8 @@ def uploaded(effect: Upload, comfy: Comfy) -> Uploaded:
 def written(effect: WriteStatus) -> StatusWritten:
     """``status.yaml``, whole."""
     try:
-        if (effect.folder / STATUS).is_symlink():
-            raise OSError(None, f"{STATUS} is a link; remove it")
-        files.write_whole(effect.folder / STATUS, plain_yaml.dump(effect.document, header=status.HEADER))
+        with open_folder(effect.folder) as folder:
+            folder.write_whole(STATUS, plain_yaml.dump(effect.document, header=status.HEADER))
     except OSError as error:
         return StatusWritten(project=effect.project, error=error)
     return StatusWritten(project=effect.project)

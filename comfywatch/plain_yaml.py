@@ -24,6 +24,7 @@ except ImportError:  # a PyYAML that was built without libyaml: the same results
 
 WIDTH = 120
 MAX_DEPTH = 64  # far below what composing, which recurses, can take
+MAX_PARTS = 100_000  # takes about half a second to read, and is more than a status.yaml can have
 MAX_DIGITS = 128  # turning digits into a number takes quadratic time
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -103,9 +104,11 @@ def _refuse_characters(text: str) -> None:
 
 
 def _refuse_structure(text: str) -> None:
-    """Stop at aliases and at depth before anything is composed: composing recurses, and follows aliases."""
+    """Stop at aliases, depth and great numbers before anything is composed: that recurses, and follows aliases."""
     depth = documents = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if count > MAX_PARTS:
+            raise NotYaml(f"more than {MAX_PARTS} entries", line=_line(event.start_mark))
         documents += isinstance(event, yaml.DocumentStartEvent)
         if documents > 1:
             raise NotYaml("a second document begins here; only one is read", line=_line(event.start_mark))

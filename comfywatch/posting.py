@@ -73,7 +73,11 @@ class Poster:
                 return  # a suspect goes alone
             self._turns[job.project] = max(self._turns.values(), default=0) + 1
             lying.append(job)
-            yield self._start(job, server, at=at)
+            try:
+                yield self._start(job, server, at=at)
+            except OSError as error:
+                self._follower.put_off(job, f"it cannot be said which run this is: {error.strerror or error}", now=now)
+                return
             server.moved_on(now=now)
             if job.losses:
                 return
@@ -108,14 +112,16 @@ class Poster:
             if found:
                 self._uploading.add(job.id)
                 return Upload(url=server.url, job=job.id, files=found)
+        ask = self._submitter.prepare(job, server, uploads or {}, at=at)
         server.posting.add(job.id)
-        return AskServer(url=server.url, ask=self._submitter.prepare(job, server, uploads or {}, at=at))
+        return AskServer(url=server.url, ask=ask)
 
     def uploaded(self, event: Uploaded, *, now: float) -> None:
         """A job's input files are on the server, or could not be sent."""
+        was_asked = event.job in self._uploading
         self._uploading.discard(event.job)
         job = self._ledger.jobs.get(event.job)
-        if job is None:
+        if job is None or not was_asked:
             return
         if event.error is None:
             self._uploads[event.job] = event.names

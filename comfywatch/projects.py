@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
+from loguru import logger
+
 from comfywatch.manifest import Manifest, allowed_url, read_manifest
+from comfywatch.neighbours import Neighbours
 from comfywatch.settings import Settings
 from comfywatch.settling import Settling, Stamp
 from comfywatch.tree import look_at
@@ -20,23 +24,34 @@ _NO_MANIFEST = Stamp(size=-1, mtime_ns=0)
 class Project:
     """One project.
 
-    ``held`` says why its jobs wait, empty if they do not; ``is_ours`` is false where another machine serves it.
+    ``held`` says why its jobs wait, empty if they do not; ``is_owned`` is false where its manifest names another
+    machine, and ``at_work`` is another machine that it is left to, empty if there is none.
     """
 
     name: str
     url: str
     manifest: Manifest | None = None
     held: str = ""
-    is_ours: bool = True
+    is_owned: bool = True
+    at_work: str = ""
     notices: tuple[str, ...] = ()
     misplaced: tuple[str, ...] = ()
     is_there: bool = True
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this daemon serves it."""
+        return self.is_owned and not self.at_work
+
 
 class Projects:
-    """All projects by name. A manifest counts once it is still for ``settle_seconds``; the last good one holds."""
+    """All projects by name. A manifest counts once it is still for ``settle_seconds``; the last good one holds.
 
-    def __init__(self, settings: Settings) -> None:
+    ``names`` are those that this machine has or had, as ``owner``.
+    """
+
+    def __init__(self, settings: Settings, *, names: frozenset[str] = frozenset()) -> None:
+        self.neighbours = Neighbours(names, name=settings.owner)
         self._settings = settings
         self._known: dict[str, Project] = {}
         self._stamps: dict[str, tuple[Stamp | None, ...]] = {}
@@ -49,13 +64,21 @@ class Projects:
         """A project; one that was never read counts as one without a manifest."""
         return self._known.get(name) or Project(name=name, url=self._settings.comfyui_url)
 
+    def knows(self, name: str) -> bool:
+        """Whether it was looked at."""
+        return name in self._known
+
     def folder(self, name: str) -> Path:
         """Where it lies."""
         return self._settings.projects / name
 
-    def look(self, name: str, *, now: float) -> None:
-        """Read the manifest of a project that was not known, and see whether that of another has changed."""
-        stamps = tuple(look_at(self.folder(name) / manifest) for manifest in MANIFESTS)
+    def look(self, name: str, *, now: float, at: datetime) -> None:
+        """See who is at work on a project, and whether its manifest has changed; that of a new one is read at once."""
+        self._look_at_manifest(name, now=now)
+        self._look_round(name, at=at)
+
+    def _look_at_manifest(self, name: str, *, now: float) -> None:
+        stamps = tuple(look_at(self.folder(name) / manifest, whatever=True) for manifest in MANIFESTS)
         if name not in self._stamps:
             self._stamps[name] = stamps
             self.read(name)
@@ -63,11 +86,28 @@ class Projects:
             newest = max((stamp for stamp in stamps if stamp), key=lambda stamp: stamp.mtime_ns, default=_NO_MANIFEST)
             self._changing.saw(name, newest, now=now, is_new=False)
 
+    def _look_round(self, name: str, *, at: datetime) -> None:
+        """A manifest's ``owner`` decides; without one, who is at work there stays."""
+        before = self._known[name]
+        at_work = self.neighbours.at_work(self.folder(name), at=at)
+        if before.manifest is not None and before.manifest.owner:
+            at_work = ""
+        if not before.is_owned:
+            self.neighbours.were_at_work(name)
+        if at_work == before.at_work:
+            return
+        self._known[name] = replace(before, at_work=at_work)
+        bound = logger.bind(project=name)
+        if at_work:
+            bound.warning("left to {}, which is at work on it as its status.yaml says; 'owner' decides", at_work)
+        else:
+            bound.info("{} is no longer at work on it; taking it over", before.at_work)
+
     def take(self, *, now: float) -> list[str]:
         """Read the manifests that have settled; the names of their projects."""
         settled = [name for name, _ in self._changing.take_settled(now=now)]
         for name in settled:
-            self._stamps[name] = tuple(look_at(self.folder(name) / manifest) for manifest in MANIFESTS)
+            self._stamps[name] = tuple(look_at(self.folder(name) / manifest, whatever=True) for manifest in MANIFESTS)
             self.read(name)
         return settled
 
@@ -88,7 +128,7 @@ class Projects:
             manifest=manifest,
             url=self._url(manifest, notices),
             held=_hold_reason(manifest),
-            is_ours=manifest is None or not manifest.owner or manifest.owner == self._settings.owner,
+            is_owned=manifest is None or not manifest.owner or manifest.owner == self._settings.owner,
             notices=tuple(notices),
         )
         self._known[name] = project
@@ -109,10 +149,22 @@ class Projects:
         project = self[name]
         if not project.is_there:
             return "the project folder is not there"
-        if not project.is_ours:
+        if not project.is_owned:
             owner = project.manifest.owner if project.manifest else ""
             return f"the project belongs to {owner} (owner in its manifest)"
+        if project.at_work:
+            return f"{project.at_work} is at work on the project (its status.yaml says so)"
+        if name in self.neighbours.to_catch_up:
+            return "another machine was at work on the project: first it is seen what that has finished"
         return project.held
+
+    def notices_of_others(self) -> tuple[str, ...]:
+        """What is to be said elsewhere of projects in which we write nothing."""
+        count = sum(bool(project.at_work) for project in self)
+        if not count:
+            return ()
+        projects = "1 project is" if count == 1 else f"{count} projects are"
+        return (f"{projects} left to another machine that is at work there; 'owner' in a manifest decides",)
 
     def _url(self, manifest: Manifest | None, notices: list[str]) -> str:
         configured = self._settings.comfyui_url

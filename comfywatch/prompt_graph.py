@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from comfywatch.dynamic_inputs import inputs_in, not_judged
 from comfywatch.schemas import Schemas
 from comfywatch.sentences import class_of
 
@@ -94,10 +95,18 @@ class PromptGraph:
 
 def links(node: Mapping[str, Any], schemas: Schemas | None) -> Iterator[tuple[str, list[Any]]]:
     """Inputs that ComfyUI takes for a link, well formed or not."""
-    class_type = class_of(node)
-    for name, value in inputs_of(node).items():
-        if isinstance(value, list) and _is_link(value, class_type, name, schemas):
+    class_type, given = class_of(node), inputs_of(node)
+    if schemas is None or class_type not in schemas:
+        yield from ((name, value) for name, value in given.items() if _looks_like_link(value))
+        return
+    for name in inputs_in(schemas, class_type, given):
+        value = given.get(name)
+        if isinstance(value, list):
             yield name, value
+    for unknown in not_judged(schemas, class_type):
+        yield from (
+            (name, value) for name, value in given.items() if _belongs(name, unknown) and _looks_like_link(value)
+        )
 
 
 def inputs_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,17 +115,12 @@ def inputs_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return inputs if isinstance(inputs, Mapping) else {}
 
 
-def _is_link(value: list[Any], class_type: str, name: str, schemas: Schemas | None) -> bool:
-    if schemas is None or class_type not in schemas:
-        return _looks_like_link(value)
-    spec = schemas.input(class_type, name)
-    if spec is None:
-        return False
-    return not spec.is_dynamic or _looks_like_link(value)  # a server that cannot expand a dynamic one ignores it
+def _belongs(name: str, dynamic: str) -> bool:
+    return name == dynamic or name.startswith(f"{dynamic}.")
 
 
-def _looks_like_link(value: list[Any]) -> bool:
-    return len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
+def _looks_like_link(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
 
 
 def _is_output(class_type: str, schemas: Schemas | None) -> bool:

@@ -14,6 +14,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+MATCH_TYPE = "COMFY_MATCHTYPE_V3"
+"""An input that takes what another one of its node takes; ComfyUI lets any link through."""
+
+SlotType = str | tuple[Any, ...]
+"""The type of an input or output as ComfyUI compares it: a word, words with commas, or a list of choices."""
+
 _UNUSED = frozenset({"description", "output_tooltips", "price_badge", "essentials_category", "name"})
 _UPLOADS = ("image_upload", "video_upload", "audio_upload", "file_upload", "upload")
 _CLASSES_READ_AT_ONCE = 128
@@ -54,7 +60,33 @@ class InputSpec:
     @property
     def is_dynamic(self) -> bool:
         """It brings further inputs along, named ``thisname.another``."""
-        return self.type.startswith("COMFY_") and self.type != "COMFY_MATCHTYPE_V3"
+        return self.type.startswith("COMFY_") and self.type != MATCH_TYPE
+
+    @property
+    def slot_type(self) -> SlotType:
+        """What a link has to bring: a choice in the older notation is a list of its own."""
+        return self.choices if self.is_v1_list and self.choices is not None else self.type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Class:
+    """What is asked of a class again and again."""
+
+    inputs: Mapping[str, InputSpec]
+    outputs: tuple[SlotType, ...]
+    has_dynamic: bool
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> _Class:
+        inputs: dict[str, InputSpec] = {}
+        for name, spec in input_specs(entry.get("input")):
+            inputs.setdefault(name, spec)  # one that is listed twice is required
+        output = entry.get("output")
+        return cls(
+            inputs=MappingProxyType(inputs),
+            outputs=tuple(map(_slot_type, output)) if isinstance(output, list) else (),
+            has_dynamic=any(spec.is_dynamic for spec in inputs.values()),
+        )
 
 
 class Schemas:
@@ -75,7 +107,7 @@ class Schemas:
     ) -> None:
         self._packed = packed
         self._output_classes = output_classes
-        self._read: dict[str, tuple[Mapping[str, InputSpec], tuple[str, ...]]] = {}
+        self._read: dict[str, _Class] = {}
         self._shown_as: dict[str, str] | None = None
         self.display_names = display_names
         """Class to the name that people see."""
@@ -141,7 +173,7 @@ class Schemas:
 
     def inputs(self, class_type: str) -> Mapping[str, InputSpec]:
         """Required ones first, then optional ones, as listed; hidden ones are not there."""
-        return self._class(class_type)[0]
+        return self._class(class_type).inputs
 
     def input(self, class_type: str, name: str) -> InputSpec | None:
         """The input called ``name``, or the dynamic one which brings it along (``images`` for ``images.image0``)."""
@@ -152,20 +184,49 @@ class Schemas:
             return spec if spec is not None and spec.is_dynamic else None
         return spec
 
-    def outputs(self, class_type: str) -> tuple[str, ...]:
+    def outputs(self, class_type: str) -> tuple[SlotType, ...]:
         """The type of each output slot."""
-        return self._class(class_type)[1]
+        return self._class(class_type).outputs
 
-    def _class(self, class_type: str) -> tuple[Mapping[str, InputSpec], tuple[str, ...]]:
+    def has_dynamic(self, class_type: str) -> bool:
+        """Whether an input of the class brings further ones along."""
+        return self._class(class_type).has_dynamic
+
+    def _class(self, class_type: str) -> _Class:
         known = self._read.get(class_type)
         if known is None:
             if len(self._read) >= _CLASSES_READ_AT_ONCE:
                 self._read.clear()
             entry = self.entry(class_type)
-            output = entry.get("output")
-            types = tuple(map(_type, output)) if isinstance(output, list) else ()
-            known = self._read[class_type] = MappingProxyType(dict(_inputs(entry))), types
+            known = self._read[class_type] = _Class.of(entry)
         return known
+
+
+def input_specs(sections: Any, *, under: str = "") -> Iterator[tuple[str, InputSpec]]:
+    """The inputs that ComfyUI looks at in ``{"required": {...}, "optional": {...}}``; ``under`` goes before names."""
+    for section in ("required", "optional"):
+        specs = sections.get(section) if isinstance(sections, Mapping) else None
+        for name, spec in specs.items() if isinstance(specs, Mapping) else ():
+            yield under + name, input_spec(under + name, spec, required=section == "required")
+
+
+def input_spec(name: str, spec: Any, *, required: bool) -> InputSpec:
+    """One input as a class describes it: its type, and mostly options."""
+    parts = spec if isinstance(spec, list) and spec else [spec]
+    kind = parts[0]
+    options = parts[1] if len(parts) > 1 and isinstance(parts[1], dict) else {}
+    if isinstance(kind, list):
+        return InputSpec(
+            name=name, type=_type(kind), required=required, options=options, choices=tuple(kind), is_v1_list=True
+        )
+    listed = options.get("options") if kind == "COMBO" else None
+    return InputSpec(
+        name=name,
+        type=_type(kind),
+        required=required,
+        options=options,
+        choices=tuple(listed) if isinstance(listed, list) else None,
+    )
 
 
 def _letters(name: str) -> str:
@@ -196,33 +257,11 @@ def _fingerprint(packed: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _inputs(entry: Mapping[str, Any]) -> Iterator[tuple[str, InputSpec]]:
-    sections = entry.get("input")
-    for section in ("required", "optional"):
-        specs = sections.get(section) if isinstance(sections, dict) else None
-        for name, spec in specs.items() if isinstance(specs, dict) else ():
-            yield name, _input(name, spec, required=section == "required")
-
-
-def _input(name: str, spec: Any, *, required: bool) -> InputSpec:
-    parts = spec if isinstance(spec, list) and spec else [spec]
-    kind = parts[0]
-    options = parts[1] if len(parts) > 1 and isinstance(parts[1], dict) else {}
-    if isinstance(kind, list):
-        return InputSpec(
-            name=name, type=_type(kind), required=required, options=options, choices=tuple(kind), is_v1_list=True
-        )
-    listed = options.get("options") if kind == "COMBO" else None
-    return InputSpec(
-        name=name,
-        type=_type(kind),
-        required=required,
-        options=options,
-        choices=tuple(listed) if isinstance(listed, list) else None,
-    )
-
-
 def _type(kind: Any) -> str:
     if isinstance(kind, list):
         return "COMBO"
     return kind if isinstance(kind, str) else ""
+
+
+def _slot_type(kind: Any) -> SlotType:
+    return tuple(kind) if isinstance(kind, list) else _type(kind)

@@ -65,6 +65,9 @@ class NearNames:
         sought = word.casefold()
         parts = _threes(sought)
         folded = {name.casefold(): name for name in names}
+        begun = [name for name in folded if name.startswith(sought)] if len(sought) > 3 else []
+        if begun:
+            return folded[min(begun, key=len)]
         likely = heapq.nlargest(10, folded, key=lambda name: len(parts & _threes(name)))
         found = difflib.get_close_matches(sought, likely, n=1, cutoff=0.7)
         return folded[found[0]] if found else None

@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from comfywatch.asks import Answer, Ask, Installed, Peek, Probe, Refresh
+from comfywatch.asks import Answer, Ask, Installed, Lying, Peek, Probe, Refresh
 from comfywatch.comfy_errors import Busy, CutOff, NotComfy, Unreachable
 from comfywatch.inventory import Inventory
-from comfywatch.link import Link, ServerState
+from comfywatch.link import Link, ServerState, Standstill
 from comfywatch.schemas import Schemas
 from comfywatch.settling import Stamp
 
 FIRST_LOOK_PAUSE = 0.02
 LOOK_GROWTH = 1.2
 LOOK_COST_FACTOR = 10
+LONGEST_GAP = 60.0
+"""Seconds between two looks at the queue, or twice the pause between them: after more, nobody knows what happened."""
+SHORT_STANDSTILL = 1.0
+"""Seconds that are not worth a question of how long is too long."""
 PEEK_SECONDS = 30.0
 """How often the folders of missing models are looked at while a job is blocked by one."""
 REFRESH_SECONDS = 3600.0
@@ -47,9 +51,13 @@ class Server:
     taking_out: set[int] = field(default_factory=set)
     next_refresh: float = 0.0
     next_peek: float = 0.0
+    next_adopt: float = 0.0
     next_look: float = 0.0
     look_pause: float = FIRST_LOOK_PAUSE
     look_cost: float = 0.0
+    look_asked: float = 0.0
+    """When the newest look was asked for: what it says is not older."""
+    standstill: Standstill = field(default_factory=Standstill)
     down_since: float | None = None
     recent: list[float] = field(default_factory=list)
     """Seconds of the newest completed jobs, for the window."""
@@ -89,6 +97,27 @@ class Server:
         self.next_look = now + self._shortest_pause()
         self.look_pause = min(self.look_pause * LOOK_GROWTH, self.link.poll_seconds)
 
+    def saw_queue(
+        self,
+        lying: Lying,
+        *,
+        withdrawn: frozenset[str],
+        is_told_to_stop: bool,
+        patience: Callable[[], float],
+        now: float,
+    ) -> None:
+        """Judge by its queue whether it works; ``patience`` says how many seconds what runs may take."""
+        self.standstill = self.standstill.seen(
+            lying.running,
+            lying.pending,
+            withdrawn=withdrawn,
+            is_told_to_stop=is_told_to_stop,
+            longest_gap=max(LONGEST_GAP, 2 * max(self._shortest_pause(), self.link.poll_seconds)),
+            now=now,
+        )
+        is_short = self.standstill.seconds < SHORT_STANDSTILL
+        self.link = self.link.at_work("" if is_short else self.standstill.complaint(patience=patience()))
+
     def set_installed(self, inventory: Inventory | None, schemas: Schemas | None) -> bool:
         """What it has; true if that is something else than before."""
         before = self.fingerprint
@@ -106,7 +135,7 @@ class Server:
 
     def routine(self, *, now: float, peek: Callable[[], Peek | None]) -> list[Ask]:
         """What is due to be asked that has nothing to do with one job; ``peek`` says what to look for, if anything."""
-        if self.link.state is not ServerState.UP:
+        if not self.link.answers:
             return self.if_due(Probe(), self.link.next_ask, now)
         due = self.if_due(Refresh(), self.next_refresh, now)
         if Refresh not in self.asking and self.next_peek <= now:
@@ -119,7 +148,7 @@ class Server:
 
     def next_due(self) -> float:
         """When ``routine`` has something next, if nothing is asked meanwhile."""
-        if self.link.state is not ServerState.UP:
+        if not self.link.answers:
             return math.inf if Probe in self.asking else self.link.next_ask
         times = [] if Refresh in self.asking else [self.next_refresh, self.next_peek]
         if not self.asking and not self.posting:
@@ -141,7 +170,7 @@ class Server:
         return max(self.look_pause, LOOK_COST_FACTOR * self.look_cost)
 
     def _note_down(self, now: float) -> None:
-        if self.link.state is ServerState.DOWN:
+        if self.link.state in {ServerState.DOWN, ServerState.STUCK}:
             self.down_since = now if self.down_since is None else self.down_since
         else:
             self.down_since = None

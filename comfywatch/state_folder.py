@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from comfywatch.files import remove_leftovers
@@ -38,6 +40,19 @@ def prepare(settings: Settings) -> None:
     except OSError as error:
         raise StateRefused(f"{error.filename or state} cannot be made or written: {error.strerror}") from error
     remove_leftovers(state)
+
+
+def set_aside(database: Path, *, at: datetime) -> Path:
+    """Keep a damaged database under another name, for whoever wants to look into it; returns where.
+
+    What SQLite keeps beside it goes along: a new database must not find the old one's log. Raises ``OSError``.
+    """
+    aside = database.with_name(f"{database.name}.damaged-{at:%Y%m%dT%H%M%S}")
+    for beside in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            database.with_name(database.name + beside).replace(aside.with_name(aside.name + beside))
+    database.replace(aside)
+    return aside
 
 
 def _refuse(state: Path) -> None:

@@ -20,6 +20,8 @@ MAX_BYTES = 256 * 1024
 MAX_PROBLEMS = 10
 MAX_NOTICES = 50
 MAX_NOTICES_BYTES = 32 * 1024
+NEARLY_FULL_BYTES = 1024
+"""With less room than this what follows is not tried any more: thousands of old runs would be measured in vain."""
 MAX_TEXT = 1000
 """Characters of one message; the whole is in ``result.yaml``."""
 HEADER = "Written by comfywatch; edits are overwritten."
@@ -99,15 +101,14 @@ def _notices(project: Project) -> list[str]:
 
 def _workflows(project: Project, *, room: int) -> dict[str, Any]:
     shown: dict[str, Any] = {}
-    omitted = 0
     for path, plain in _rows(project):
         size = len(plain_yaml.dump({"workflows": {path: plain}})) - len("workflows:\n")
-        if size > room:
-            omitted += 1
-            continue
-        room -= size
-        shown[path] = plain
-    return {"workflows": shown, "omitted": omitted}
+        if size <= room:
+            room -= size
+            shown[path] = plain
+        elif room < NEARLY_FULL_BYTES:
+            break
+    return {"workflows": shown, "omitted": len(project.entries) + len(project.arriving) - len(shown)}
 
 
 def _rows(project: Project) -> Iterable[tuple[str, Any]]:

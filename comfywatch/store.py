@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import Enum
@@ -92,6 +92,13 @@ class Damaged(Exception):
     """The database cannot be read."""
 
 
+class Unavailable(sqlite3.OperationalError):
+    """The database cannot be written or read just now: no room, no right, an error of the disk, another's lock.
+
+    What was not committed is gone, so whoever holds it in memory begins anew from what is durable.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """A path under ``workflows/`` that was taken: its stamp and content then, and its latest job."""
@@ -121,34 +128,55 @@ _SAVE_JOB = (
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _JOB_COLUMNS[1:])}"
 )
 _FILE_COLUMNS = "project, path, digest, job, size, mtime_ns, ctime_ns, inode, gone, note"
+_PASSING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _UNFINISHED = ", ".join(f"'{state}'" for state in JobState if state not in FINAL)
 
 
 class Store:
-    """The open database; raises ``NewerSchema`` or ``Damaged`` when it cannot be used."""
+    """The open database; raises ``NewerSchema``, ``Damaged`` or ``Unavailable`` when it cannot be used."""
 
     def __init__(self, path: Path | str) -> None:
         self._connection = _connect(path)
         try:
-            self._migrate()
+            with _using():
+                self._migrate()
         except BaseException:
             self._connection.close()
             raise
 
     def close(self) -> None:
-        """Commit and close."""
-        self.commit()
-        self._connection.close()
+        """Commit and close; closed it is even if it cannot be committed."""
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._connection.in_transaction
 
     def commit(self) -> None:
-        """Make every change so far durable."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        """Make every change so far durable; raises ``Unavailable`` or ``Damaged``, as all that follows does."""
+        if self.has_changes:
+            with _using():
+                self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
         """Take every change since the last commit back."""
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        if self.has_changes:
+            with suppress(sqlite3.Error):  # what cannot be rolled back now is at the next opening
+                self._connection.execute("ROLLBACK")
 
     # --- jobs
 
@@ -191,7 +219,7 @@ class Store:
     def highest_run(self, project: str, path: str) -> int:
         """The highest run number of a workflow so far, 0 if it never ran."""
         sql = "SELECT max(run) FROM jobs WHERE project = ? AND path = ?"
-        return self._read(sql, (project, path)).fetchone()[0] or 0
+        return self._value(sql, (project, path)) or 0
 
     def latest_finished(self, *, server: str, life: int) -> Job | None:
         """The newest job that ended in this life of that server: a witness whom its history should know."""
@@ -296,17 +324,17 @@ class Store:
 
     def answer_to(self, request_id: int) -> str | None:
         """What the daemon said, ``None`` while it has not."""
-        row = self._read("SELECT answer FROM requests WHERE id = ?", (request_id,)).fetchone()
-        return row[0] if row else None
+        answer: str | None = self._value("SELECT answer FROM requests WHERE id = ?", (request_id,))
+        return answer
 
     def data_version(self) -> int:
         """A number that changes when another process has changed the database."""
-        return int(self._read("PRAGMA data_version", ()).fetchone()[0])
+        return int(self._value("PRAGMA data_version", ()))
 
     def fact(self, name: str) -> Any:
         """A small thing worth keeping, ``None`` if it was never kept."""
-        row = self._read("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
+        value = self._value("SELECT value FROM facts WHERE name = ?", (name,))
+        return json.loads(value) if value else None
 
     def save_fact(self, name: str, value: Any) -> None:
         """Keep a small thing, as JSON."""
@@ -318,8 +346,7 @@ class Store:
         """Apply what is missing, one process at a time."""
         if self._schema() == len(MIGRATIONS):
             return
-        with _reading():
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
         version = self._schema()
         if version > len(MIGRATIONS):
             self._connection.execute("ROLLBACK")
@@ -333,28 +360,34 @@ class Store:
         self._connection.execute("COMMIT")
 
     def _schema(self) -> int:
-        return int(self._read("PRAGMA user_version", ()).fetchone()[0])
+        return int(self._value("PRAGMA user_version", ()))
 
     def _jobs(self, where: str, values: Sequence[Any]) -> Iterator[Job]:
         sql = f"SELECT {', '.join(_JOB_COLUMNS)} FROM jobs WHERE {where}"
-        yield from map(_job, self._read(sql, values).fetchall())
+        yield from map(_job, self._read(sql, values))
 
     def _content(self, column: str, job_id: int) -> bytes | None:
-        row = self._read(f"SELECT {column} FROM contents WHERE job = ?", (job_id,)).fetchone()
-        return row[0] if row else None
+        content: bytes | None = self._value(f"SELECT {column} FROM contents WHERE job = ?", (job_id,))
+        return content
 
-    def _read(self, sql: str, values: Iterable[Any]) -> sqlite3.Cursor:
-        with _reading():
-            return self._connection.execute(sql, tuple(values))
+    def _value(self, sql: str, values: Iterable[Any]) -> Any:
+        """What stands in the first row, ``None`` if there is none."""
+        rows = self._read(sql, values)
+        return rows[0][0] if rows else None
+
+    def _read(self, sql: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        with _using():
+            return self._connection.execute(sql, tuple(values)).fetchall()
 
     def _write(self, sql: str, values: Iterable[Any]) -> sqlite3.Cursor:
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN IMMEDIATE")
-        return self._connection.execute(sql, tuple(values))
+        with _using():
+            if not self.has_changes:
+                self._connection.execute("BEGIN IMMEDIATE")
+            return self._connection.execute(sql, tuple(values))
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
-    with _reading():
+    with _using():
         connection = sqlite3.connect(path, isolation_level=None, timeout=10)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -368,13 +401,17 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _using() -> Iterator[None]:
+    """SQLite's errors by what is to be done about them; a statement of ours that is wrong stays what it is."""
     try:
         yield
-    except sqlite3.OperationalError:
-        raise
     except sqlite3.DatabaseError as error:
-        raise Damaged(str(error)) from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # an extended code has its kind in the lowest byte
+        if code in _PASSING:
+            raise Unavailable(str(error)) from error
+        if code in _DAMAGED:
+            raise Damaged(str(error)) from error
+        raise
 
 
 def _job_row(job: Job) -> tuple[Any, ...]:
@@ -392,6 +429,13 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _job(row: Sequence[Any]) -> Job:
+    try:
+        return _job_in(row)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Damaged(f"job {row[0]} cannot be read") from error
+
+
+def _job_in(row: Sequence[Any]) -> Job:
     values = dict(zip(_JOB_COLUMNS, row, strict=True))
     values["state"] = JobState(values["state"])
     values["post"] = Post(values["post"])

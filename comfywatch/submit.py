@@ -30,6 +30,7 @@ class Rules:
     deny_nodes: frozenset[str]
     hold_partial: bool
     provenance: bool
+    allow_links: tuple[Path, ...] = ()
 
 
 class Submitter:
@@ -87,11 +88,12 @@ class Submitter:
     def problems(self, job: Job, server: Server) -> tuple[Problem, ...]:
         """What stands against posting it, as far as it is known now; partial prompts by the setting."""
         try:
-            prompt = self._ledger.prompt(job).prompt
+            dropped = self._ledger.prompt(job)
         except NotJson as error:
             return (Problem(code="not_json", message=f"This is not JSON: {error}."),)
         except NotAWorkflow as error:
             return (error.problem,)
+        prompt = dropped.prompt
         found = validate(
             prompt,
             schemas=server.schemas,
@@ -99,6 +101,7 @@ class Submitter:
             aliases=self._aliases(job.project),
             deny_nodes=self._rules.deny_nodes,
         )
+        found += dropped.remarks()
         found += tuple(missing(file, job.project) for file in self.input_files(job, server) if not _is_there(file))
         if (
             server.schemas is None
@@ -112,7 +115,8 @@ class Submitter:
 
     def input_files(self, job: Job, server: Server) -> list[InputFile]:
         """The files that a job's prompt names; raises as ``Ledger.prompt`` does."""
-        return list(input_files(self._ledger.prompt(job).prompt, server.schemas, self._folder(job.project)))
+        prompt, folder = self._ledger.prompt(job).prompt, self._folder(job.project)
+        return list(input_files(prompt, server.schemas, folder, allow_links=self._rules.allow_links))
 
     def prepare(self, job: Job, server: Server, uploads: Mapping[tuple[str, str], str], *, at: datetime) -> PostAsk:
         """Give it a run and a prompt id, and save the body: from here on it may be in ComfyUI.
@@ -141,8 +145,10 @@ class Submitter:
         return post_body(prompt, job, saved=dropped.saved, provenance=self._rules.provenance)
 
     def _next_run(self, job: Job) -> int:
-        in_store = self._ledger.store.highest_run(job.project, job.path)
-        return max(in_store, self._highest_run_on_disk(job.project, job.path)) + 1
+        """Twins such as ``a.json`` and ``A.JSON`` share their numbers, for their outputs may lie in one folder."""
+        known = (self._ledger.store.highest_run, self._highest_run_on_disk)
+        twins = self._ledger.twins(job.project, job.path)
+        return max(highest(job.project, path) for path in twins for highest in known) + 1
 
     def _note_warnings(self, job: Job, problems: tuple[Problem, ...]) -> None:
         if problems != job.problems and job.state is JobState.PENDING:

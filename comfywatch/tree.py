@@ -1,23 +1,40 @@
 """What lies in the project folders, read from the disk: the truth that events only hint at.
 
-Nothing here follows a link. What people put in the wrong place becomes a notice, a sentence for ``status.yaml``.
+No link is followed out of a project, unless to where ``allow_links`` says. What people put in the wrong place becomes a
+notice, a sentence for ``status.yaml``.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from comfywatch.files import stamp_of
+from comfywatch.files import is_link, stamp_of
+from comfywatch.inside import Place, entered, open_folder
+from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
 
 WORKFLOWS = "workflows"
 INPUTS = "inputs"
+MAX_DEPTH = 32
+MAX_PATH_BYTES = 1000
+"""Of a path below ``workflows/``: most systems open paths of 4096 bytes, some of 1024."""
+TOO_DEEP = "is not read: it lies too deep or its path is too long; move it up"
+MAX_SHOWN = 200
+MAX_WATCHED = 2000
+"""Folders in which a change is noticed at once; each costs a thread. In others a rescan finds it."""
 _OURS = frozenset({"status.yaml", "index.html", "outputs"})
 _KEPT_BY_SYSTEMS = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderStamp:
+    """``inode`` tells a folder from another one that has its name now."""
+
+    inode: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +43,7 @@ class ProjectTree:
 
     ``is_there`` is false where the folder or its ``workflows/`` is missing or cannot be read: then nothing is known of
     its files, and none of them counts as removed. ``unread`` names the folders below ``workflows/`` of which the same
-    holds.
+    holds. ``folders`` are those that files may come into, by their paths in the project: its own is ``.``.
     """
 
     name: str
@@ -34,6 +51,12 @@ class ProjectTree:
     files: dict[str, Stamp] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    folders: dict[str, FolderStamp] = field(default_factory=dict)
+
+    @property
+    def changed_ns(self) -> int:
+        """When something was last put into it or taken out."""
+        return max((stamp.mtime_ns for stamp in self.folders.values()), default=0)
 
     def knows(self, path: str) -> bool:
         """Whether a path that is not in ``files`` is known to be missing."""
@@ -68,8 +91,14 @@ def is_text(name: str) -> bool:
     return True
 
 
-def read_forest(projects: Path) -> Forest:
-    """Everything below ``projects/``."""
+def is_too_deep(path: PurePosixPath) -> bool:
+    """Whether a path below ``workflows/`` is too long, or nested too deeply, for its outputs to lie as it does."""
+    return len(path.parts) > MAX_DEPTH or len(os.fsencode(path)) > MAX_PATH_BYTES
+
+
+def read_forest(projects: Path, *, allow_links: tuple[Path, ...] = ()) -> Forest:
+    """Everything below ``projects/``; ``allow_links`` are folders elsewhere that links may lead to."""
+    reach = Reach(projects=projects, allow_links=allow_links)
     try:
         with os.scandir(projects) as entries:
             listed = [entry for entry in entries if not is_ignored(entry.name)]
@@ -78,85 +107,177 @@ def read_forest(projects: Path) -> Forest:
     folders = [entry.name for entry in listed if entry.is_dir(follow_symlinks=False) and is_text(entry.name)]
     return Forest(
         is_there=bool(folders),
-        projects={name: read_project(projects / name) for name in sorted(folders)},
-        notices=tuple(_misplaced(entry, f"projects/NAME/{WORKFLOWS}/") for entry in listed if _looks_dropped(entry)),
+        projects={name: read_project(projects / name, reach) for name in sorted(folders)},
+        notices=tuple(sorted(filter(None, map(_beside_projects, listed)))),
     )
 
 
-def read_project(folder: Path) -> ProjectTree:
+def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
     """One project."""
     try:
-        with os.scandir(folder) as entries:
+        with open_folder(folder) as project, project.entries() as entries:
             listed = [entry for entry in entries if not is_ignored(entry.name) and entry.name not in _OURS]
+            notices = [_misplaced(entry, f"{WORKFLOWS}/") for entry in listed if _looks_dropped(entry)]
+            folders = {".": FolderStamp(inode=project.own_status().st_ino, mtime_ns=0)}
+            if any(entry.name == INPUTS and entry.is_dir(follow_symlinks=False) for entry in listed):
+                folders[INPUTS] = _folder_stamp(project.status(INPUTS))
     except OSError:
         return ProjectTree(name=folder.name, is_there=False)
-    notices = [_misplaced(entry, f"{WORKFLOWS}/") for entry in listed if _looks_dropped(entry)]
-    is_there = any(entry.name == WORKFLOWS and entry.is_dir(follow_symlinks=False) for entry in listed)
-    if not is_there and any(entry.name == WORKFLOWS and entry.is_symlink() for entry in listed):
-        notices.append(f"{WORKFLOWS} is a link and is not followed; make it a folder")
-    files: dict[str, Stamp] = {}
-    unread: list[str] = []
-    for found in _walk(folder / WORKFLOWS, PurePosixPath(), unread) if is_there else ():
-        if isinstance(found, str):
-            notices.append(found)
-        else:
-            files[found[0]] = found[1]
-    is_there = is_there and "." not in unread
+    walk = _Walk(reach or Reach(projects=folder.parent), folder)
+    if any(entry.name == WORKFLOWS for entry in listed):
+        walk.look_through()
     return ProjectTree(
-        name=folder.name, is_there=is_there, files=files, notices=tuple(sorted(notices)), unread=tuple(unread)
+        name=folder.name,
+        is_there=walk.has_root,
+        files=walk.files,
+        notices=tuple(sorted(notices + walk.notices)),
+        unread=tuple(walk.unread),
+        folders=folders | walk.folders,
     )
 
 
-def look_at(path: Path) -> Stamp | None:
-    """The stamp of a regular file, ``None`` if there is none."""
+def to_watch(forest: Forest, *, most: int = MAX_WATCHED) -> dict[str, FolderStamp]:
+    """The folders, by their paths below ``projects/``, in which a change is to be noticed at once.
+
+    ``most`` of them at most, all of a project or none; the projects first in which something changed last.
+    """
+    chosen: dict[str, FolderStamp] = {}
+    for tree in sorted(forest.projects.values(), key=lambda tree: (-tree.changed_ns, tree.name)):
+        if len(chosen) + len(tree.folders) <= most:
+            chosen |= {str(PurePosixPath(tree.name, path)): stamp for path, stamp in tree.folders.items()}
+    return chosen
+
+
+def look_at(path: Path, *, whatever: bool = False) -> Stamp | None:
+    """The stamp of a regular file, or of ``whatever`` lies there, else ``None``; only to see whether to read it."""
     try:
         status = path.lstat()
     except (OSError, ValueError):
         return None
+    return stamp_of(status) if whatever or stat.S_ISREG(status.st_mode) else None
+
+
+class _Walk:
+    """A look through the ``workflows/`` of a project; ``has_root`` says whether it is a folder that can be read."""
+
+    def __init__(self, reach: Reach, project: Path) -> None:
+        self.has_root = False
+        self.files: dict[str, Stamp] = {}
+        self.notices: list[str] = []
+        self.unread: list[str] = []
+        self.folders: dict[str, FolderStamp] = {}
+        self._reach = reach
+        self._root = project / WORKFLOWS
+        self._to_do: list[tuple[PurePosixPath, Place]] = []
+
+    def look_through(self) -> None:
+        """Look into every folder; a link to one is followed where that may be, but none behind it."""
+        if self._root.is_symlink():
+            self._link(PurePosixPath(), is_behind=False)
+        else:
+            self._to_do.append((PurePosixPath(), self._reach.place(self._root)))
+        while self._to_do:
+            below, place = self._to_do.pop()
+            if is_too_deep(below):
+                self._leave_out(below, TOO_DEEP)
+                continue
+            try:
+                self._look_into(below, place)
+                self.has_root = True
+            except OSError as error:
+                self._leave_out(below, f"cannot be read: {error.strerror or error}")
+
+    def _look_into(self, below: PurePosixPath, place: Place) -> None:
+        base, steps = place
+        is_behind = base != self._reach.projects
+        with entered(place) as folder, folder.entries() as entries:
+            if not is_behind:
+                self.folders[str(WORKFLOWS / below)] = _folder_stamp(folder.own_status())
+            for entry in entries:
+                path = below / entry.name
+                if is_ignored(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False) and not _is_link(entry) and not is_workflow_name(entry.name):
+                    self._to_do.append((path, (base, (*steps, entry.name))))
+                else:
+                    self._take_note(entry, path, is_behind=is_behind)
+
+    def _take_note(self, entry: os.DirEntry[str], path: PurePosixPath, *, is_behind: bool) -> None:
+        if is_too_deep(path):
+            self._leave_out(path, TOO_DEEP)
+        elif is_workflow_name(entry.name):
+            self._workflow(entry, path)
+        elif _is_link(entry):
+            self._link(path, is_behind=is_behind)
+        elif _looks_dropped(entry):
+            meant = entry.name[: entry.name.lower().index(".json")]
+            self._say(path, f"is not read; rename it to {meant}.json")
+
+    def _workflow(self, entry: os.DirEntry[str], path: PurePosixPath) -> None:
+        if not is_text(str(path)):
+            self._say(path, "is not read: its name is not UTF-8; rename it")
+            return
+        is_link = _is_link(entry)
+        try:
+            stamp = self._reach.stamp(self._root / path) if is_link else _stamp_of(entry)
+        except OSError:
+            return  # gone meanwhile: the next look will tell
+        if stamp is not None:
+            self.files[str(path)] = stamp
+        elif is_link:
+            self._say(path, "is a link and is not followed; put the file itself there")
+        else:
+            self._say(path, "is not a file and is not read")
+
+    def _link(self, path: PurePosixPath, *, is_behind: bool) -> None:
+        """A link that may be meant as a folder of workflows; ``is_behind`` another one that was followed."""
+        try:
+            place = self._reach.led_to(self._root / path)
+            with entered(place):
+                is_followed = not is_behind and self._reach.is_elsewhere(place)
+        except NotADirectoryError:
+            return  # to a file that is no workflow
+        except OSError:
+            is_followed = False
+        if is_followed:
+            self._to_do.append((path, place))
+        else:
+            self._leave_out(path, "is a link and is not followed; make it a folder")
+
+    def _leave_out(self, path: PurePosixPath, why: str) -> None:
+        self.unread.append(str(path))
+        self._say(path, why)
+
+    def _say(self, path: PurePosixPath, what: str) -> None:
+        shown = str(WORKFLOWS / path)
+        shown = shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"
+        self.notices.append(f"{_readable(shown)} {what}")
+
+
+def _folder_stamp(status: os.stat_result) -> FolderStamp:
+    return FolderStamp(inode=status.st_ino, mtime_ns=status.st_mtime_ns)
+
+
+def _stamp_of(entry: os.DirEntry[str]) -> Stamp | None:
+    """The stamp of a regular file, ``None`` for anything else; raises ``OSError``."""
+    status = entry.stat(follow_symlinks=False)
     return stamp_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def _walk(folder: Path, below: PurePosixPath, unread: list[str]) -> Iterator[tuple[str, Stamp] | str]:
-    """Paths with their stamps, and notices; folders that cannot be read are added to ``unread``."""
-    folders = [(folder, below)]
-    while folders:
-        here, name = folders.pop()
-        try:
-            with os.scandir(here) as entries:
-                listed = [entry for entry in entries if not is_ignored(entry.name)]
-        except OSError as error:
-            unread.append(str(name))
-            yield f"{PurePosixPath(WORKFLOWS) / name} cannot be read: {error.strerror}"
-            continue
-        for entry in listed:
-            if entry.is_dir(follow_symlinks=False) and not is_workflow_name(entry.name):
-                folders.append((here / entry.name, name / entry.name))
-            else:
-                yield from _entry(entry, name)
+def _is_link(entry: os.DirEntry[str]) -> bool:
+    """Windows has links to folders that ``is_symlink`` does not know, and there the status costs nothing."""
+    return entry.is_symlink() if os.name == "posix" else is_link(entry.stat(follow_symlinks=False))
 
 
-def _entry(entry: os.DirEntry[str], below: PurePosixPath) -> Iterator[tuple[str, Stamp] | str]:
-    shown = f"{WORKFLOWS}/{below / entry.name}"
-    if not is_text(entry.name) or not is_text(str(below)):
-        yield f"{ascii(shown)[1:-1]} is not read: its name is not UTF-8; rename it"
-    elif not is_workflow_name(entry.name):
-        if _looks_dropped(entry):
-            yield f"{shown} is not read; rename it to {entry.name[: entry.name.lower().index('.json')]}.json"
-    elif entry.is_symlink():
-        yield f"{shown} is a link and is not followed; put the file itself there"
-    else:
-        yield from _workflow(entry, shown, str(below / entry.name))
-
-
-def _workflow(entry: os.DirEntry[str], shown: str, path: str) -> Iterator[tuple[str, Stamp] | str]:
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except OSError:
-        return  # gone meanwhile: the next look will tell
-    if stat.S_ISREG(status.st_mode):
-        yield path, stamp_of(status)
-    else:
-        yield f"{shown} is not a file and is not read"
+def _beside_projects(entry: os.DirEntry[str]) -> str:
+    """What is to be said of something in ``projects/``, often nothing."""
+    if _looks_dropped(entry):
+        return _misplaced(entry, f"projects/NAME/{WORKFLOWS}/")
+    if entry.is_symlink():
+        return f"projects/{_readable(entry.name)} is a link and is not followed; make it a folder"
+    if entry.is_dir(follow_symlinks=False) and not is_text(entry.name):
+        return f"projects/{_readable(entry.name)} is not read: its name is not UTF-8; rename it"
+    return ""
 
 
 def _looks_dropped(entry: os.DirEntry[str]) -> bool:
@@ -167,4 +288,9 @@ def _looks_dropped(entry: os.DirEntry[str]) -> bool:
 
 
 def _misplaced(entry: os.DirEntry[str], where: str) -> str:
-    return f"{ascii(entry.name)[1:-1] if not is_text(entry.name) else entry.name} is not read; move it to {where}"
+    return f"{_readable(entry.name)} is not read; move it to {where}"
+
+
+def _readable(name: str) -> str:
+    """``name``, with escapes for all that is not ASCII if it is no text."""
+    return name if is_text(name) else ascii(name)[1:-1]

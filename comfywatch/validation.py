@@ -7,22 +7,24 @@ said, and nothing that a server could contradict.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from comfywatch import sentences
-from comfywatch.inventory import Inventory, Mode
+from comfywatch.case import Case
+from comfywatch.input_rules import input_problems
+from comfywatch.inventory import Inventory, normalised
 from comfywatch.model_folders import ModelInputs
 from comfywatch.model_names import missing_models, respell
 from comfywatch.problems import Problem, Severity, errors
-from comfywatch.prompt_graph import PromptGraph, links
+from comfywatch.prompt_graph import PromptGraph
 from comfywatch.schemas import Generation, Schemas
-from comfywatch.sentences import NearNames, called, class_of, shown
+from comfywatch.sentences import called, class_of
+from comfywatch.value_rules import ValueRules
 
 __all__ = ["Partial", "Verdict", "as_answered", "is_invalid", "partial_outputs", "respell", "validate", "verdict_of"]
 
@@ -32,7 +34,6 @@ INVALID_CODES = frozenset(
 )
 """Faults of the workflow itself: no server could run it, whatever is installed there."""
 
-_NUMBERED = re.compile(r"\d+(:\d+)*", re.ASCII)
 _NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -53,33 +54,6 @@ class Partial:
     dropped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    """A prompt beside what is known of the server; ``needed`` are the nodes that ComfyUI would look into."""
-
-    prompt: Mapping[str, Any]
-    graph: PromptGraph
-    needed: frozenset[str]
-    ids_are_numbers: bool
-    schemas: Schemas | None
-    inventory: Inventory | None
-    replaced: frozenset[str]
-    near: NearNames = field(default_factory=NearNames)
-
-    def knows(self, class_type: str) -> bool:
-        """Whether the schemas say what the class takes."""
-        return self.schemas is not None and class_type in self.schemas
-
-    def is_missing(self, class_type: str) -> bool:
-        """Whether the server is known not to have the class."""
-        installed = None if self.inventory is None else self.inventory.node_classes
-        if self.knows(class_type) or class_type in self.replaced or class_type in (installed or ()):
-            return False
-        if self.schemas is not None:
-            return True
-        return installed is not None and self.inventory is not None and self.inventory.mode is Mode.ONLINE
-
-
 def validate(
     prompt: Any,
     *,
@@ -88,25 +62,28 @@ def validate(
     aliases: Mapping[str, str] = _NO_ALIASES,
     deny_nodes: Collection[str] = (),
     replaced: Collection[str] = (),
+    uploaded: Collection[str] | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of ``prompt``, which may be any JSON value; what is new comes before what repeats.
 
     ``aliases`` are model names of the config (wanted: installed); ``replaced`` are classes that the server replaces by
-    others before it looks (``/node_replacements``).
+    others before it looks (``/node_replacements``); ``uploaded`` are names of files that will be in its input folder by
+    then, ``None`` if whoever asks sees to the files that are not there.
     """
     if not isinstance(prompt, Mapping):
         return (sentences.no_prompt(),)
     if not prompt:
         return (sentences.no_outputs(),)
-    case = _case(prompt, schemas, inventory, frozenset(replaced))
+    case = Case.of(prompt, schemas, inventory, frozenset(replaced))
     models = ModelInputs(schemas=case.schemas, inventory=inventory)
+    rules = _value_rules(case, models, aliases, uploaded)
     return _news_first(
         (
             *(sentences.no_class(node_id) for node_id in prompt if node_id not in case.graph.nodes),
             *_denied(case, deny_nodes),
             *_missing_classes(case),
             *_no_outputs(case),
-            *_bad_links(case),
+            *input_problems(case, rules),
             *_cycles(case),
             *missing_models(_with_models(case), models, aliases, case.near),
         )
@@ -162,23 +139,21 @@ def _is_found_late(problem: Problem, schemas: Schemas) -> bool:
     return spec is not None and not spec.is_v1_list
 
 
-def _case(
-    prompt: Mapping[str, Any], schemas: Schemas | None, inventory: Inventory | None, replaced: frozenset[str]
-) -> _Case:
-    known = schemas or None  # an answer without a single class is no knowledge
-    graph = PromptGraph.of(prompt, known)
-    return _Case(
-        prompt=prompt,
-        graph=graph,
-        needed=graph.upstream(graph.outputs),
-        ids_are_numbers=all(map(_NUMBERED.fullmatch, prompt)),
-        schemas=known,
-        inventory=inventory,
-        replaced=replaced,
+def _value_rules(
+    case: Case, models: ModelInputs, aliases: Mapping[str, str], uploaded: Collection[str] | None
+) -> ValueRules | None:
+    if case.schemas is None:
+        return None
+    return ValueRules(
+        generation=case.schemas.version_hint,
+        models=models,
+        aliases={normalised(wanted): installed for wanted, installed in aliases.items()},
+        uploaded=uploaded,
+        near=case.near,
     )
 
 
-def _denied(case: _Case, deny_nodes: Collection[str]) -> Iterator[Problem]:
+def _denied(case: Case, deny_nodes: Collection[str]) -> Iterator[Problem]:
     for node_id, node in case.graph.nodes.items():
         if class_of(node) in deny_nodes:
             yield Problem(
@@ -190,7 +165,7 @@ def _denied(case: _Case, deny_nodes: Collection[str]) -> Iterator[Problem]:
             )
 
 
-def _missing_classes(case: _Case) -> Iterator[Problem]:
+def _missing_classes(case: Case) -> Iterator[Problem]:
     hints: dict[str, dict[str, str | None]] = {}
     for node_id, node in case.graph.nodes.items():
         class_type = class_of(node)
@@ -201,7 +176,7 @@ def _missing_classes(case: _Case) -> Iterator[Problem]:
         yield sentences.class_missing(node_id, node, class_type, **hints[class_type])
 
 
-def _hints(case: _Case, class_type: str) -> dict[str, str | None]:
+def _hints(case: Case, class_type: str) -> dict[str, str | None]:
     if case.schemas is None:
         installed = (case.inventory and case.inventory.node_classes) or frozenset()
         return {"near": case.near.of(class_type, sorted(installed))}
@@ -209,55 +184,19 @@ def _hints(case: _Case, class_type: str) -> dict[str, str | None]:
     return {"same": same} if same else {"near": case.near.of(class_type, case.schemas)}
 
 
-def _no_outputs(case: _Case) -> Iterator[Problem]:
+def _no_outputs(case: Case) -> Iterator[Problem]:
     everything_known = all(case.knows(class_of(node)) for node in case.graph.nodes.values())
     if not case.graph.outputs and everything_known and len(case.graph.nodes) == len(case.prompt):
         yield sentences.no_outputs()
 
 
-def _bad_links(case: _Case) -> Iterator[Problem]:
-    for node_id, node in case.graph.nodes.items():
-        if node_id not in case.needed or class_of(node) in case.replaced:
-            continue
-        if not isinstance(node.get("inputs"), Mapping):
-            yield sentences.no_inputs(node_id, node)
-        for name, value in links(node, case.schemas):
-            problem = _bad_link(case, node_id, name, value)
-            if problem is not None:
-                yield problem
-
-
-def _bad_link(case: _Case, node_id: str, name: str, value: list[Any]) -> Problem | None:
-    node = case.graph.nodes[node_id]
-    if len(value) != 2:
-        what = f"is a list of {len(value)}; a link is a list of two, the other node's id and the number of its output"
-        return sentences.bad_link(node_id, node, name, what)
-    source, slot = value
-    if not isinstance(source, str):
-        return sentences.bad_link(node_id, node, name, f"is linked to {shown(source)}; a node's id is a text")
-    if source not in case.prompt:
-        sure = case.knows(class_of(node)) or not case.ids_are_numbers or _NUMBERED.fullmatch(source)
-        return sentences.dangling(node_id, node, name, source) if sure else None
-    if not isinstance(slot, int):
-        return sentences.bad_link(
-            node_id, node, name, f"asks for output {shown(slot)}; outputs are numbered 0, 1, 2, …"
-        )
-    other = case.graph.nodes.get(source)
-    if other is None or case.schemas is None or not case.knows(class_of(other)):
-        return None
-    outputs = len(case.schemas.outputs(class_of(other)))
-    return (
-        None if -outputs <= slot < outputs else sentences.no_such_slot(node_id, node, name, slot, called(source, other))
-    )
-
-
-def _cycles(case: _Case) -> Iterator[Problem]:
+def _cycles(case: Case) -> Iterator[Problem]:
     in_order = (node_id for node_id in case.graph.nodes if node_id in case.needed)
     for ids in case.graph.cycles(in_order):
         yield from sentences.cycle(case.graph.nodes, ids)
 
 
-def _with_models(case: _Case) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _with_models(case: Case) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Nodes whose models count: needed ones, and what hangs on a missing class, which may be an output."""
     nodes = case.graph.nodes
     if case.schemas is None:

@@ -4,11 +4,15 @@ Which event it was does not matter, because no single one is reliable: a rename 
 of ``moved``, a hard link only as ``created``. So every path of every event is passed on, and a rescan finds what was
 missed. Watches are used sparingly: the root, each project's folder, its ``inputs/``, and its ``workflows/`` with what
 is below.
+
+Each costs a thread. On Linux none is recursive: watchdog would walk into whatever somebody puts there, and a folder
+nested a thousand deep ends its one thread for all of them.
 """
 
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -24,6 +28,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from comfywatch.tree import INPUTS, WORKFLOWS
+
+_IS_RECURSIVE = sys.platform != "linux"
 
 
 class CannotWatch(OSError):
@@ -51,19 +57,21 @@ class Watcher:
             self._observer.stop()
             self._observer.join(timeout=1)
 
-    def watch(self, projects: Path, names: Iterable[str]) -> bool:
+    def watch(self, projects: Path, names: Iterable[str], folders: Iterable[str] = ()) -> bool:
         """Watch exactly these projects below ``projects``; true if a watch was added.
 
+        ``folders`` are those below a ``workflows/``, for systems where each is watched by itself.
         Raises ``CannotWatch``. What was written before a watch was added is found by a scan after it, so scan again.
         A folder that was removed or moved takes its watch along; another one of that name gets its watch here.
         """
         wanted = {(projects, False)}
         for name in names:
-            wanted.add((projects / name, False))
-            if (projects / name / WORKFLOWS).is_dir():
-                wanted.add((projects / name / WORKFLOWS, True))
-            if (projects / name / INPUTS).is_dir():
-                wanted.add((projects / name / INPUTS, False))
+            project = projects / name
+            wanted.add((project, False))
+            wanted |= {(project / WORKFLOWS, _IS_RECURSIVE)} if _is_folder(project / WORKFLOWS) else set()
+            wanted |= {(project / INPUTS, False)} if _is_folder(project / INPUTS) else set()
+        if not _IS_RECURSIVE:
+            wanted |= {(projects / folder, False) for folder in folders}
         lost = self._handler.take_lost()
         stale = {key for key in self._watches if any(key[0].is_relative_to(folder) for folder in lost)}
         for key in self._watches.keys() - wanted | stale:
@@ -82,6 +90,8 @@ class Watcher:
             return  # gone meanwhile; the next scan will tell
         except OSError as error:
             raise CannotWatch(error.errno, error.strerror, str(folder)) from error
+        except RuntimeError as error:  # no more threads
+            raise CannotWatch(None, str(error), str(folder)) from error
 
     def _drop(self, key: tuple[Path, bool]) -> None:
         watch = self._watches.pop(key)
@@ -110,6 +120,13 @@ class _PassOn(FileSystemEventHandler):
         for path in map(_text, {event.src_path, event.dest_path}):
             if path and not self._is_ours(path):
                 self._touched(Path(path))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir() and not path.is_symlink()
+    except OSError:
+        return False
 
 
 def _text(path: bytes | str) -> str:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from comfywatch.problems import Problem
+from comfywatch.problems import Problem, Severity
 
+MAX_DEPTH = 100
+"""Far above what nodes take, far below what walking through a prompt, which recurses, can take."""
+MAX_NODES = 10_000
+"""Far above what people make; each node can be wrong in its own way, and all projects wait while they are judged."""
+MAX_DOUBLES = 5
+"""Of the keys that are there twice, how many are named."""
 UI_FORMAT_FIX = "In ComfyUI use Workflow > Export (API), and put the exported file here."
 
 
@@ -34,27 +42,50 @@ class Dropped:
     """A prompt as it was dropped; ``saved`` is the UI-format workflow it came with, if any.
 
     ``prompt`` maps node ids to ``{"class_type": …, "inputs": {…}}``. ``digest`` is the SHA-256 of the prompt as
-    content: layout, key order and ``_meta`` do not count.
+    content: layout, key order and ``_meta`` do not count. ``doubles`` are keys that were there twice in one map.
     """
 
     prompt: dict[str, Any]
     digest: str
     saved: dict[str, Any] | None = None
+    doubles: tuple[str, ...] = ()
+
+    def remarks(self) -> tuple[Problem, ...]:
+        """What a person should know of the file that ComfyUI takes without a word."""
+        if not self.doubles:
+            return ()
+        keys = ", ".join(repr(key[:40]) for key in self.doubles)
+        message = f"In the file a key is there twice ({keys}); the last one counts, as in ComfyUI."
+        return (Problem(code="duplicate_key", message=message, severity=Severity.WARNING),)
 
 
 def read_workflow(data: bytes) -> Dropped:
     """The prompt in ``data``; raises ``NotJson`` or ``NotAWorkflow``."""
-    return _dropped(parse_json(data))
+    doubles: dict[str, None] = {}
+
+    def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        plain = dict(pairs)
+        if len(plain) != len(pairs) and len(doubles) < MAX_DOUBLES:
+            doubles.update((key, None) for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        return plain
+
+    dropped = _dropped(parse_json(data, pairs_hook=without_doubles))
+    return replace(dropped, doubles=tuple(doubles)[:MAX_DOUBLES])
 
 
-def parse_json(data: bytes) -> Any:
-    """Any JSON in UTF-8, -16 or -32, with or without a byte order mark; raises ``NotJson``."""
+def parse_json(data: bytes, *, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Any JSON in UTF-8, -16 or -32, with or without a byte order mark; raises ``NotJson``.
+
+    ``pairs_hook`` makes a map of its keys and values.
+    """
     if not data.strip(b" \t\r\n\0"):
         raise NotJson("the file is empty")
     text = ""
     try:
         text = data.decode(json.detect_encoding(data))
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs_hook)
+    except NotJson:
+        raise
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
     except UnicodeDecodeError as error:
@@ -63,8 +94,8 @@ def parse_json(data: bytes) -> Any:
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
             raise NotJson("it ends in the middle, as if only a part of it had been written") from None
         raise NotJson(f"{error.msg} in line {error.lineno}, column {error.colno}") from None
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise NotJson(str(error)) from None
+    except ValueError:
+        raise NotJson(f"it has a number of more than {sys.get_int_max_str_digits()} digits") from None
 
 
 def digest_of(prompt: Mapping[str, Any]) -> str:
@@ -84,7 +115,20 @@ def _without_meta(node: Any) -> Any:
     return node
 
 
+def _is_too_deep(value: Any) -> bool:
+    """Whether lists and maps lie more than ``MAX_DEPTH`` deep in each other; does not recurse."""
+    layer = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner = (item.values() if isinstance(item, dict) else item for item in layer)
+        layer = [part for parts in inner for part in parts if isinstance(part, (dict, list))]
+        if not layer:
+            return False
+    return True
+
+
 def _dropped(value: Any) -> Dropped:
+    if isinstance(value, (dict, list)) and _is_too_deep(value):
+        raise _not_a_workflow(f"The workflow is nested too deeply: more than {MAX_DEPTH} lists and maps in each other.")
     if not isinstance(value, dict):
         raise _not_a_workflow(f"This is JSON, but no workflow: {_kind(value)} and not a map of nodes.")
     if isinstance(value.get("nodes"), list):
@@ -112,6 +156,8 @@ def _from_post_body(body: dict[str, Any]) -> Dropped:
 def _from_prompt(prompt: dict[str, Any], saved: dict[str, Any] | None) -> Dropped:
     if not prompt:
         raise _not_a_workflow("The workflow has no nodes.")
+    if len(prompt) > MAX_NODES:
+        raise _not_a_workflow(f"The workflow has {len(prompt)} nodes, and {MAX_NODES} are taken at most.")
     strangers = [key for key, node in prompt.items() if not _is_node(node)]
     if len(strangers) == len(prompt):
         raise _not_a_workflow("This is JSON, but no workflow: no entry has a class_type.")
@@ -120,8 +166,6 @@ def _from_prompt(prompt: dict[str, Any], saved: dict[str, Any] | None) -> Droppe
         raise _not_a_workflow(f"Not every entry is a node with a class_type and inputs: {named}.")
     try:
         return Dropped(prompt=prompt, digest=digest_of(prompt), saved=saved)
-    except RecursionError:
-        raise _not_a_workflow("The workflow is nested too deeply.") from None
     except ValueError:
         raise _not_a_workflow("The workflow has a number that is too large for JSON.") from None
 

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from comfywatch import board, decide
 from comfywatch.sandbox import Sandbox, SandboxSettings
 from tests.world import World
+
+# How long one example takes says more of the machine than of the code.
+hypothesis_settings.register_profile("steady", deadline=None)
+hypothesis_settings.load_profile("steady")
 
 
 @pytest.fixture

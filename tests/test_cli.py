@@ -596,11 +596,12 @@ def test_run_once_ends_with_3_if_comfyui_stays_away(here: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_damaged_database_stops_run_with_what_to_do(here: Path) -> None:
+def test_a_damaged_database_is_kept_aside_and_run_goes_on(here: Path) -> None:
     (here / "state").mkdir()
     (here / "state/comfywatch.db").write_bytes(b"no database" * 1000)
     result = program("run", "--once")
-    assert (result.returncode, "is damaged" in result.stderr, "Traceback" in result.stderr) == (2, True, False)
+    assert (result.returncode, "is damaged" in result.stderr, "Traceback" in result.stderr) == (0, True, False)
+    assert [path.read_bytes() for path in (here / "state").glob("*.damaged-*")] == [b"no database" * 1000]
 
 
 # --- ComfyUI without a daemon

@@ -126,7 +126,7 @@ def test_notices_are_few(tmp_path: Path) -> None:
         ("a: &x 1\n", "line 1: anchors"),
         ("- paused\n", "expected lines such as 'status: paused', got a list"),
         (b"\xff\xfe\xff", "UTF-8"),
-        (b"#" * (MAX_BYTES + 1), "1024 KiB"),
+        (b"#" * (MAX_BYTES + 1), "256 KiB"),
     ],
 )
 def test_what_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path, text: str | bytes, words: str) -> None:

@@ -162,8 +162,11 @@ def test_a_wrong_choice_gets_the_near_one_and_the_list() -> None:
     config = [["euler", "euler_ancestral"], {}]
     info = {"input_name": "sampler_name", "input_config": config, "received_value": "euler_ancestra"}
     problem = one_error({"class_type": "KSampler", "inputs": {}}, type="value_not_in_list", extra_info=info)
-    assert problem.message == "KSampler (node 3): sampler_name is 'euler_ancestra', which this ComfyUI does not offer."
-    assert problem.fix == "Did you mean 'euler_ancestral'? It takes 'euler', 'euler_ancestral'."
+    assert (
+        problem.message
+        == "KSampler (node 3): 'euler_ancestra' is no sampler_name here; did you mean 'euler_ancestral'?"
+    )
+    assert problem.fix == "It takes 'euler', 'euler_ancestral'."
 
 
 def test_a_long_list_is_not_sent_along_and_not_missed() -> None:

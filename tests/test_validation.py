@@ -47,8 +47,17 @@ MODELS = {
 ONLINE = Inventory.online({}, ["KSampler", "SaveImage", *NEWER], MODELS, AT)
 
 
+REST: dict[str, dict[str, Any]] = {
+    "EmptyImage": {"width": 64, "height": 64, "batch_size": 1, "color": 0},
+    "EmptyLatentImage": {"width": 64, "height": 64, "batch_size": 1},
+    "ImageScale": {"upscale_method": "area", "width": 64, "height": 64, "crop": "disabled"},
+    "SaveImage": {"filename_prefix": "ComfyUI"},
+}
+"""What a class requires besides what a test is about."""
+
+
 def node(class_type: str, title: str = "", /, **inputs: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = {"class_type": class_type, "inputs": inputs}
+    plain: dict[str, Any] = {"class_type": class_type, "inputs": {**REST.get(class_type, {}), **inputs}}
     return {**plain, "_meta": {"title": title}} if title else plain
 
 
@@ -134,7 +143,8 @@ def test_inputs_that_the_class_does_not_have_are_not_read() -> None:
 def test_a_list_in_a_widget_of_the_class_is_a_bad_link_as_comfyui_has_it() -> None:
     prompt = picture(**{"1": node("EmptyImage", width=[1, 2, 3])})
     assert codes(validate(prompt, schemas=NEWER)) == [("1", "bad_linked_input")]
-    assert validate(picture(**{"1": node("EmptyImage", width={"__value__": [1, 2, 3]})}), schemas=NEWER) == ()
+    wrapped = node("SaveImage", images=["1", 0], filename_prefix={"__value__": [1, 2, 3]})
+    assert validate(picture(**{"2": wrapped}), schemas=NEWER) == ()
 
 
 def test_without_schemas_a_list_is_only_a_link_if_it_looks_like_one() -> None:
@@ -273,8 +283,9 @@ def test_no_outputs_are_not_said_when_a_class_is_not_known() -> None:
 
 def checkpoint(name: Any, class_type: str = "CheckpointLoaderSimple") -> dict[str, Any]:
     return {
+        "3": node("EmptyLatentImage"),
         "4": node(class_type, ckpt_name=name),
-        "5": node("VAEDecode", samples=["4", 0], vae=["4", 2]),
+        "5": node("VAEDecode", samples=["3", 0], vae=["4", 2]),
         "6": node("SaveImage", images=["5", 0]),
     }
 
@@ -325,8 +336,14 @@ def test_without_inventory_the_schemas_lists_decide() -> None:
 
 def test_a_loaders_own_word_is_not_a_missing_model() -> None:
     def vae(name: str) -> dict[str, Any]:
-        decode = node("VAEDecode", samples=["1", 0], vae=["8", 0])
-        return picture(**{"2": node("SaveImage", images=["9", 0]), "8": node("VAELoader", vae_name=name), "9": decode})
+        decode = node("VAEDecode", samples=["7", 0], vae=["8", 0])
+        latent = node("EmptyLatentImage")
+        return {
+            **picture(**{"2": node("SaveImage", images=["9", 0])}),
+            "7": latent,
+            "8": node("VAELoader", vae_name=name),
+            "9": decode,
+        }
 
     assert validate(vae("pixel_space"), schemas=NEWER, inventory=ONLINE) == ()
     assert validate(vae("taesd"), inventory=ONLINE) == ()

@@ -173,7 +173,7 @@ def _check(file: str, known: _Known) -> _Checked:
     from comfywatch.workflow import UI_FORMAT_FIX, NotAWorkflow, NotJson, read_workflow
 
     try:
-        prompt = read_workflow(Path(file).read_bytes()).prompt
+        dropped = read_workflow(Path(file).read_bytes())
     except (OSError, ValueError) as error:
         match error:
             case NotAWorkflow():
@@ -183,6 +183,7 @@ def _check(file: str, known: _Known) -> _Checked:
                     file, Problem(code="not_json", message=f"This is not JSON: {error}.", fix=UI_FORMAT_FIX)
                 )
         return _rejected(file, Problem(code="unreadable", message=f"The file cannot be read: {_why(error)}."))
+    prompt = dropped.prompt
     problems = validate(
         prompt,
         schemas=known.schemas,
@@ -191,6 +192,7 @@ def _check(file: str, known: _Known) -> _Checked:
         deny_nodes=known.deny_nodes,
     )
     shown = as_answered(problems, known.schemas) if known.schemas else problems
+    shown += dropped.remarks()
     return _Checked(file=file, format="api", verdict=verdict_of(prompt, problems, known.schemas), problems=shown)
 
 

@@ -123,7 +123,7 @@ def _inventory(settings: Settings) -> Inventory | None:
 def _watching(settings: Settings) -> Iterator[checks.Finding]:
     from comfywatch.lock import is_held
 
-    forest = read_forest(settings.projects)
+    forest = read_forest(settings.projects, allow_links=settings.allow_links)
     if _INOTIFY.is_dir():
         watches, instances = (int((_INOTIFY / f"max_user_{what}").read_text()) for what in ("watches", "instances"))
         yield checks.of_inotify(watches, instances, folders=_watched(settings.projects, forest))

@@ -83,7 +83,7 @@ def _document(settings: Settings, wanted: str | None) -> Plain:
     from comfywatch.urls import safe_url
 
     is_running = is_held(settings.lock)
-    forest = read_forest(settings.projects)
+    forest = read_forest(settings.projects, allow_links=settings.allow_links)
     comfyui: Plain = {"url": safe_url(settings.comfyui_url), "state": "unknown", "version": "", "message": ""}
     projects: dict[str, Plain] = {}
     with _database(settings) as store:

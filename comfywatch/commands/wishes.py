@@ -91,7 +91,7 @@ def _target(word: str, store: Store, settings: Settings) -> str:
     try:
         return find_target(word, known)
     except UnknownName as error:
-        forest = read_forest(settings.projects).projects
+        forest = read_forest(settings.projects, allow_links=settings.allow_links).projects
         try:
             new = find_target(word, {name: tree.files for name, tree in forest.items()})
         except UnknownName:

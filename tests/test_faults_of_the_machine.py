@@ -179,6 +179,21 @@ def test_which_run_comes_next_is_never_guessed(world: World, monkeypatch: pytest
     assert world.until_state("a.json", "completed")["run"] == 8
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are limited as on Linux")
+def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    import resource
+
+    (tmp_path / "outputs/a/007").mkdir(parents=True)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            highest_run_on_disk(tmp_path, "a.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert highest_run_on_disk(tmp_path, "a.json") == 7
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are set from outside, and descriptors counted in /proc")
 def test_without_descriptors_it_waits_and_goes_on_when_there_are_some(world: World) -> None:
     import resource
@@ -522,6 +537,16 @@ def test_a_project_that_another_machine_serves_is_left_to_it_until_its_sign_of_l
     _sign(film, "elsewhere", seconds=-1)
     world.until_state("a.json", "completed")
     assert world.status()["daemon"]["host"] == "here"
+
+
+def test_nothing_is_written_over_a_status_before_it_was_looked_at(told: Told) -> None:
+    told.drop("a.json", 1)
+    told.pass_by()
+    _sign(told.workflows.parent, "elsewhere", seconds=3600)
+    again = Engine(told.settings, told.store, now=told.now, started_ns=0)
+    effects = again.plan(now=told.now, at=told.at)
+    assert any(isinstance(effect, Scan) for effect in effects)
+    assert not any(isinstance(effect, WriteStatus) for effect in (*effects, *again.board.write_all(now=0, at=told.at)))
 
 
 def test_what_another_machine_finished_is_not_run_again_by_the_one_that_takes_over(world: World) -> None:

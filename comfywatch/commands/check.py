@@ -190,6 +190,7 @@ def _check(file: str, known: _Known) -> _Checked:
         inventory=known.inventory,
         aliases=known.aliases,
         deny_nodes=known.deny_nodes,
+        uploaded=(),
     )
     shown = as_answered(problems, known.schemas) if known.schemas else problems
     shown += dropped.remarks()

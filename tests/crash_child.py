@@ -7,6 +7,7 @@ this: its functions are wrapped here, in a process of its own.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -47,6 +48,24 @@ class Fuse:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Journal:
+    """Notes what a power cut would leave: which files and folders were fsynced, and which names are new in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = path.open("ab", buffering=0)
+
+    def synced(self, descriptor: int) -> None:
+        """What this descriptor is open for is durable now; of a folder, the names in it are."""
+        self._note("synced", _open_path(descriptor))
+
+    def named(self, target: Any, folder: int | None, *, source: Any = "", source_folder: int | None = None) -> None:
+        """A folder was made, or ``source`` renamed."""
+        self._note("named", _path(target, folder), _path(source, source_folder) if source else "")
+
+    def _note(self, *words: str) -> None:
+        self._lines.write(json.dumps(words).encode() + b"\n")
+
+
 def run(settings: Settings, blows_at: int, trace: Path) -> None:
     """``comfywatch run --once`` as a process; waits are short, because here nothing is slow."""
     logger.remove()
@@ -54,15 +73,17 @@ def run(settings: Settings, blows_at: int, trace: Path) -> None:
     decide.UNSURE_GAP, decide.VANISHED_GAP = 0.2, 0.05
     board.SHORTEST_PAUSE = 0.05
     server.FIRST_LOOK_PAUSE = 0.01
-    _count_effects(Fuse(blows_at, trace))
+    _count_effects(Fuse(blows_at, trace), Journal(trace.with_name("journal")))
     Daemon(settings, once=True).run()
     sys.exit(ENDED)
 
 
-def _count_effects(fuse: Fuse) -> None:
+def _count_effects(fuse: Fuse, journal: Journal) -> None:
     _count_performed(fuse)
     _count_commits(fuse)
-    _count_files(fuse)
+    for name in ("rename", "replace"):  # whatever function names a file, it ends at one of these
+        _count_renames(fuse, journal, name)
+    _note_folders(journal)
     for name in REQUESTS:
         _count_requests(fuse, name)
 
@@ -90,21 +111,42 @@ def _count_commits(fuse: Fuse) -> None:
     Store.commit = counted  # type: ignore[assignment, method-assign]  # the point of this module
 
 
-def _count_files(fuse: Fuse) -> None:
-    """What is renamed into place, by whichever function: ``pathlib`` ends at these two."""
-    for name in ("rename", "replace"):
-        _count_renames(fuse, name)
-
-
-def _count_renames(fuse: Fuse, name: str) -> None:
+def _count_renames(fuse: Fuse, journal: Journal, name: str) -> None:
     rename = getattr(os, name)
 
-    def counted(source: Any, target: Any, **folders: Any) -> None:
+    def counted(source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         fuse.pass_by(f"before the rename to {Path(target).suffix}")
-        rename(source, target, **folders)
+        journal.named(target, dst_dir_fd, source=source, source_folder=src_dir_fd)
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         fuse.pass_by(f"after the rename to {Path(target).suffix}")
 
     setattr(os, name, counted)
+
+
+def _note_folders(journal: Journal) -> None:
+    fsync, mkdir = os.fsync, os.mkdir
+
+    def synced(fd: Any) -> None:
+        fsync(fd)
+        journal.synced(fd if isinstance(fd, int) else fd.fileno())
+
+    def made(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        mkdir(path, mode, dir_fd=dir_fd)
+        journal.named(path, dir_fd)
+
+    os.fsync, os.mkdir = synced, made
+
+
+def _path(path: Any, folder: int | None) -> str:
+    return os.path.join(_open_path(folder) if folder is not None else "", path)  # noqa: PTH118  # where it lies
+
+
+def _open_path(descriptor: int) -> str:
+    """What a descriptor is open for; ``/proc`` is Linux's."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # the name, whatever it is
+    except OSError:
+        return ""
 
 
 def _count_requests(fuse: Fuse, name: str) -> None:

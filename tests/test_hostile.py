@@ -195,10 +195,10 @@ def test_folders_nested_without_end_are_left_out_and_the_rest_is_found(tmp_path:
     (long / ("v" * 240 + ".json")).write_text("{}")
     tree = read_forest(tmp_path / "projects").projects["film"]
     assert set(tree.files) == {"d/a.json"}
-    assert [notice.endswith("lies too deep or its path is too long; move it up") for notice in tree.notices] == [
-        True
-    ] * 2
-    assert all(len(notice) < 400 for notice in tree.notices)
+    nested, long_named = tree.notices
+    assert nested.startswith(f"workflows/{'d/' * 32}d is not read: ")
+    assert long_named.startswith(f"workflows/{'x' * 190}… is not read: ")
+    assert all(notice.endswith("lies too deep or its path is too long; move it up") for notice in tree.notices)
 
 
 @linux
@@ -304,6 +304,11 @@ CONTENT: dict[str, tuple[bytes, str, str]] = {
     "null": (b"null", "invalid", "null and not a map of nodes"),
     "no nodes": (b"{}", "invalid", "no nodes"),
     "too many": (json.dumps({n: {"class_type": "X"} for n in range(10_001)}).encode(), "invalid", "10000 are taken"),
+    "unknown classes": (
+        json.dumps({n: {"class_type": f"Nobody{n}"} for n in range(500)}).encode(),
+        "blocked",
+        "Nobody0 (node 0) is not installed",
+    ),
     "no inputs": (b'{"1": {"class_type": "SaveImage", "inputs": null}}', "invalid", "no entry has a class_type"),
     "number for a class": (b'{"1": {"class_type": 3, "inputs": {}}}', "invalid", "no entry has a class_type"),
     "id with a path": (GOOD.replace('"1"', '"../../x\\n{0}<red>"').encode(), "completed", ""),
@@ -560,12 +565,14 @@ def test_no_config_raises_anything_but_bad_settings(tmp_path_factory: Any, data:
         assert error.problems
 
 
-@pytest.mark.parametrize("part", ["[],", "- a\n", "? \n", "k: v\n", "'", "- 2001-01-01 00:00:00\n"])
+@pytest.mark.parametrize("part", ["- []\n", "? \n", "- a\n", "k: v\n", "'", "- 2001-01-01 00:00:00\n"])
 def test_the_largest_manifest_is_read_in_bounded_time(tmp_path: Path, part: str) -> None:
     (tmp_path / "manifest.yaml").write_text(part * (256 * 1024 // len(part)))
     start = time.monotonic()
-    read_manifest(tmp_path)
+    reading = read_manifest(tmp_path)
     assert time.monotonic() - start < 60
+    assert not reading.readable
+    assert ("more than 100000 entries" in reading.notices[0]) == (part in {"- []\n", "? \n", "k: v\n"})
 
 
 def test_the_end_of_a_run_is_known_without_reading_all_of_its_result(tmp_path: Path) -> None:

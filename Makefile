@@ -2,6 +2,7 @@
 # Another Python: make test PYTHON=python3.13
 
 PYTHON ?= python3
+SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -34,6 +35,10 @@ types: $(VENV)/.ready-to-work ## Check the types.
 format: $(VENV)/.ready-to-work ## Mend what lint can mend by itself.
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+.PHONY: soak
+soak: $(VENV)/.ready-to-run ## Kill and break a real daemon and a sandbox for SECONDS (600), and count what was kept.
+	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: clean
 clean: ## Remove what these commands made; projects, settings and state stay.

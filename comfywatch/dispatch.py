@@ -178,7 +178,7 @@ class Dispatcher:
             if self.servers.of(job, now=now) is not server or job.id in self.ledger.active:
                 continue
             if job.state is JobState.PENDING:
-                self.ledger.unexamined[job.id] = None
+                self.ledger.unexamined.add(job)
             elif job.state is JobState.BLOCKED:
                 self.submitter.free(job, server)
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from loguru import logger
 
 from comfywatch.jobs import Job, JobState, Post, workflow_name
+from comfywatch.line import Round
 from comfywatch.names import folded
 from comfywatch.settling import Stamp
 from comfywatch.store import FileRecord, Store
@@ -25,7 +26,7 @@ PROMPTS_KEPT = 256
 class Ledger:
     """``jobs`` maps ids to unfinished jobs, ``active`` to those of them for which something is under way or due.
 
-    ``unexamined`` holds ids of pending jobs whose prompt is to be looked at, in order. ``files`` maps projects to paths
+    ``unexamined`` holds ids of pending jobs whose prompt is to be looked at. ``files`` maps projects to paths
     to records; ``changed`` holds the projects whose ``status.yaml`` is to be written.
     """
 
@@ -33,7 +34,7 @@ class Ledger:
         self.store = store
         self.jobs: dict[int, Job] = {}
         self.active: dict[int, Job] = {}
-        self.unexamined: dict[int, None] = {}
+        self.unexamined = Round()
         self._by_path: dict[tuple[str, str], set[int]] = {}
         self._prompts: dict[int, Dropped] = {}
         for job in store.unfinished():
@@ -139,13 +140,13 @@ class Ledger:
         else:
             self.active.pop(job.id, None)
             if job.state is JobState.PENDING:
-                self.unexamined[job.id] = None
+                self.unexamined.add(job)
         self._by_path.setdefault((job.project, job.path), set()).add(job.id)
 
     def _drop(self, job: Job) -> None:
         self.jobs.pop(job.id, None)
         self.active.pop(job.id, None)
-        self.unexamined.pop(job.id, None)
+        self.unexamined.discard(job.id)
         self._prompts.pop(job.id, None)
         siblings = self._by_path.get((job.project, job.path), set())
         siblings.discard(job.id)

@@ -1,4 +1,4 @@
-"""The line in which examined jobs wait to be posted, by project, each project's in its own order.
+"""Where jobs wait: in a round to be examined, then in a line to be posted; by project, so that none stands back.
 
 A job is found in time that does not grow with how many wait; who has left in the meantime is noticed when the line is
 walked.
@@ -7,7 +7,7 @@ walked.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import Enum, auto
 
@@ -23,6 +23,49 @@ class Standing(Enum):
     READY = auto()
     NOT_YET = auto()
     LEFT = auto()
+
+
+class Round:
+    """Ids of jobs, taken one of each project in turn; within a project as they came."""
+
+    def __init__(self) -> None:
+        self._by_project: dict[str, dict[int, None]] = {}
+        self._projects: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._projects)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._projects)
+
+    def add(self, job: Job) -> None:
+        """Put it at the end of its project's, unless it is there."""
+        if self._projects.get(job.id) == job.project:
+            return
+        self.discard(job.id)
+        self._projects[job.id] = job.project
+        self._by_project.setdefault(job.project, {})[job.id] = None
+
+    def discard(self, job_id: int) -> None:
+        """Take it out, if it is there."""
+        project = self._projects.pop(job_id, None)
+        if project is not None:
+            del self._by_project[project][job_id]
+            if not self._by_project[project]:
+                del self._by_project[project]
+
+    def take(self, count: int) -> list[int]:
+        """Take out the next ``count``."""
+        return [self._next() for _ in range(min(count, len(self)))]
+
+    def _next(self) -> int:
+        project = next(iter(self._by_project))
+        waiting = self._by_project.pop(project)
+        job_id = next(iter(waiting))
+        del waiting[job_id], self._projects[job_id]
+        if waiting:
+            self._by_project[project] = waiting  # behind the others
+        return job_id
 
 
 class Line:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from itertools import islice
 
 from comfywatch.comfy_errors import TooLarge
 from comfywatch.decide import next_to_post, window
@@ -50,8 +49,7 @@ class Poster:
 
     def examine(self, *, now: float) -> None:
         """Look at the prompts of some jobs that came, or came back."""
-        for job_id in list(islice(self._ledger.unexamined, EXAMINED_AT_ONCE)):
-            del self._ledger.unexamined[job_id]
+        for job_id in self._ledger.unexamined.take(EXAMINED_AT_ONCE):
             job = self._ledger.jobs.get(job_id)
             if job is None or job.held or job.state is not JobState.PENDING or job_id in self._ledger.active:
                 continue

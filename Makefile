@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SECONDS ?= 600
+COUNT ?= 10000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -39,6 +40,10 @@ format: $(VENV)/.ready-to-work ## Mend what lint can mend by itself.
 .PHONY: soak
 soak: $(VENV)/.ready-to-run ## Kill and break a real daemon and a sandbox for SECONDS (600), and count what was kept.
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: flood
+flood: $(VENV)/.ready-to-run ## Drop COUNT (10000) workflows, a third of them broken, and see what comes of each.
+	@$(BIN)/python -m benchmarks.flood $(COUNT)
 
 .PHONY: clean
 clean: ## Remove what these commands made; projects, settings and state stay.

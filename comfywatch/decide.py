@@ -145,7 +145,7 @@ def window(recent_seconds: Sequence[float], *, setting: int | None) -> int:
 def next_to_post(
     ready: Collection[Job], *, room: int, priorities: Mapping[str, float], turns: Mapping[str, int]
 ) -> list[Job]:
-    """At most ``room`` jobs: by priority, then in turn over the projects, then by first sight and natural name.
+    """At most ``room`` jobs: by priority, then in turn over the projects, then by their place.
 
     ``turns`` says, per project, when it last had its turn (a counter; absent: never).
     """
@@ -153,7 +153,7 @@ def next_to_post(
     for job in ready:
         by_project.setdefault(job.project, []).append(job)
     for jobs in by_project.values():
-        jobs.sort(key=lambda job: (job.first_seen, natural(job.path), job.id), reverse=True)
+        jobs.sort(key=lambda job: job.place, reverse=True)
     turn = {project: turns.get(project, 0) for project in by_project}
     chosen: list[Job] = []
     while by_project and len(chosen) < room:

@@ -193,19 +193,20 @@ class Follower:
             server.link = server.link.forgot()
         fact = after_absence(job, life=server.link.life, witness=witness)
         if fact is Fact.LOST:
-            self._lost(job, is_sure=witness is Witness.FORGOTTEN or job.life != server.link.life)
+            self._lost(job, is_sure=witness is Witness.FORGOTTEN or job.life != server.link.life, at=at)
         elif job.wish is Wish.TAKE_BACK:
             self._taken_back(job, server)
         else:
             why = endings.CANCELLED_HERE if job.wish is not None else endings.CANCELLED_THERE
             self._ledger.change(self._ended(replace(job, finished=at), endings.ended(JobState.CANCELLED, why)))
 
-    def _lost(self, job: Job, *, is_sure: bool) -> None:
+    def _lost(self, job: Job, *, is_sure: bool, at: datetime) -> None:
         """``is_sure``: something speaks for a restart; else one that waited may have been deleted by a person."""
         counted = (is_sure or job.state is JobState.RUNNING) and counts_as_loss(
             job, in_flight=self._ledger.jobs.values()
         )
-        job = replace(job, losses=job.losses + 1 if counted else job.losses)
+        if counted:
+            job = replace(job, losses=job.losses + 1, suspected=at)
         if job.losses >= MAX_LOSSES:
             self._ledger.change(
                 self._ended(job, endings.ended(JobState.FAILED, endings.LOST_TWICE), hint=endings.LOG_HINT)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
+from comfywatch.names import natural
 from comfywatch.problems import Problem
 
 
@@ -125,8 +126,9 @@ class Job:
 
     ``path`` is below ``workflows/``, with ``/``. ``run`` and ``prompt_id`` are given at the first submission.
     ``number`` is ComfyUI's queue number. ``life`` counts the lives of the ComfyUI process as far as we saw them.
-    ``outcome`` is what history said, saved before the first download. ``held`` says why a person has to release it.
-    ``fingerprint`` is that of the schemas and inventory for which it was last found blocked. All times are UTC.
+    ``suspected`` is when a loss was last laid to it. ``outcome`` is what history said, saved before the first download.
+    ``held`` says why a person has to release it. ``fingerprint`` is that of the schemas and inventory for which it was
+    last found blocked. All times are UTC.
     """
 
     id: int
@@ -143,6 +145,7 @@ class Job:
     number: float | None = None
     life: int = 0
     losses: int = 0
+    suspected: datetime | None = None
     refusals: int = 0
     reruns: int = 0
     wish: Wish | None = None
@@ -161,6 +164,14 @@ class Job:
         except KeyError:
             raise ImpossibleFact(f"job {self.id} is {self.state}: it cannot be {fact}") from None
         return replace(self, state=state, **changes)
+
+    @property
+    def place(self) -> tuple[datetime, list[tuple[int, int, str]], int]:
+        """Its place among those of its project that wait: by first sight, then natural name.
+
+        One that may have taken ComfyUI down stands behind all that waited then: it shall not take them with it.
+        """
+        return self.suspected or self.first_seen, natural(self.path), self.id
 
     @property
     def is_final(self) -> bool:

@@ -12,9 +12,9 @@ from datetime import datetime
 from enum import Enum, auto
 
 from comfywatch.jobs import Job
-from comfywatch.names import natural
 
 _Place = tuple[datetime, list[tuple[int, int, str]], int]
+"""See ``Job.place``."""
 
 
 class Standing(Enum):
@@ -69,7 +69,7 @@ class Round:
 
 
 class Line:
-    """Jobs by project, by first sight and natural name."""
+    """Jobs by project and place."""
 
     def __init__(self) -> None:
         self._by_project: dict[str, list[_Place]] = {}
@@ -77,7 +77,7 @@ class Line:
 
     def add(self, job: Job) -> None:
         """Put a job into its place: once, however often it is added, and into its new one when its file has moved."""
-        place = (job.first_seen, natural(job.path), job.id)
+        place = job.place
         before = self._places.get(job.id)
         if before == (job.project, place):
             return

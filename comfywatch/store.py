@@ -80,6 +80,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """,
+    "ALTER TABLE jobs ADD COLUMN suspected TEXT;",
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
 
@@ -442,7 +443,7 @@ def _job_in(row: Sequence[Any]) -> Job:
     values["wish"] = Wish(values["wish"]) if values["wish"] else None
     values["outcome"] = json.loads(values["outcome"]) if values["outcome"] else None
     values["problems"] = tuple(Problem.from_dict(plain) for plain in json.loads(values["problems"]))
-    for name in ("first_seen", "submitted", "started", "finished"):
+    for name in ("first_seen", "suspected", "submitted", "started", "finished"):
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     return Job(**values)
 

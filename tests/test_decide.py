@@ -275,6 +275,16 @@ def test_within_a_project_the_first_seen_comes_first_and_then_the_natural_name()
     assert [job.path for job in order] == ["Shot-1.json", "shot-9.json", "shot-10.json", "a.json"]
 
 
+def test_one_that_may_have_taken_comfyui_down_goes_behind_those_that_waited_then() -> None:
+    waiting = [
+        a_job(id=1, path="suspect.json", losses=1, suspected=NOON + timedelta(minutes=1)),
+        a_job(id=2, path="waited.json"),
+        a_job(id=3, path="came-later.json", first_seen=NOON + timedelta(minutes=2)),
+    ]
+    order = next_to_post(waiting, room=9, priorities={}, turns={})
+    assert [job.path for job in order] == ["waited.json", "suspect.json", "came-later.json"]
+
+
 counts = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 8))
 
 

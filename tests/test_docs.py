@@ -98,6 +98,15 @@ def test_each_file_of_ours_that_is_named_is_there(page: Path) -> None:
             assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
+@BY_PAGE
+def test_each_test_that_is_named_is_there(page: Path) -> None:
+    known = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    for line in page.read_text(encoding="utf-8").splitlines():
+        assert set(re.findall(r"`(test_\w+)`", line)) <= known, line
+
+
 # --- README, and what stands beside it
 
 

@@ -145,6 +145,23 @@ def test_a_workflow_that_takes_comfyui_down_twice_is_failed_and_the_others_go_on
     assert len(world.sandbox.posts) == 3
 
 
+def test_a_workflow_that_may_have_taken_comfyui_down_stands_back_for_those_that_waited(world: World) -> None:
+    world.start()
+    world.sandbox.faults.hold = True
+    world.drop("0.json", picture(0))
+    world.until_state("0.json", "running")
+    for number in range(1, 4):
+        world.drop(f"{number}.json", picture(number))
+        world.until(lambda known=number: sum(world.status()["counts"].values()) > known)  # type: ignore[misc]
+    world.sandbox.stop()
+    world.until(lambda: world.status()["comfyui"]["state"] == "down")
+    world.sandbox.faults.clear()
+    world.sandbox.start()
+    world.until(lambda: world.status()["counts"]["completed"] == 4)
+    posts = [post.extra_data["extra_pnginfo"]["comfywatch"]["workflow"] for post in world.sandbox.posts]
+    assert posts[2:] == ["1.json", "2.json", "3.json", "0.json"]
+
+
 def test_a_prompt_deleted_from_the_queue_by_a_person_is_cancelled(world: World) -> None:
     world.start()
     world.sandbox.faults.hold = True

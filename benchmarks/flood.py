@@ -28,10 +28,8 @@ PROJECTS = 10
 PATIENCE = 900.0
 """Seconds without any progress after which it is over."""
 LOOK_EVERY = 1.0
-FEWEST = 500
-"""Jobs after which memory is measured first: by then everything has been used once."""
 MOST_GROWTH = 1.25
-"""Of the memory since then: what is kept of each job is in the database."""
+"""Of the memory in the second half: what is kept of each job is in the database."""
 EXPLAINED = frozenset({JobState.INVALID, JobState.BLOCKED, JobState.FAILED, JobState.CANCELLED})
 AT_AN_END = EXPLAINED | {JobState.COMPLETED}
 
@@ -168,14 +166,14 @@ class Flood:
             self._dropped[project, path] = kind
 
     def _watch(self) -> tuple[Usage | None, Usage | None, float]:
-        """Until nothing moves any more: usage after the first few hundred, usage at the end, seconds."""
+        """Until nothing moves any more: usage when half of them had ended, usage at the end, seconds."""
         start = moved = time.monotonic()
         first = last = None
         before = 0
         while (now := time.monotonic()) - moved < PATIENCE and self._daemon.is_running:
             ended = sum(1 for states in self._states().values() for state in states if state in AT_AN_END)
             last = Usage.of(self._daemon.pid) if self._daemon.pid and sys.platform == "linux" else None
-            if ended >= FEWEST and first is None:
+            if ended >= self._count / 2 and first is None:
                 first = last
             if ended != before:
                 before, moved = ended, now
@@ -207,7 +205,7 @@ class Flood:
     def _grown(self, first: Usage | None, last: Usage | None) -> Iterator[str]:
         if first is None or last is None:
             return
-        self._say(f"after the first {FEWEST}: {first}; at the end: {last}")
+        self._say(f"half way: {first}; at the end: {last}")
         if last.memory > first.memory * MOST_GROWTH:
             yield f"the memory grew from {first.memory:.0f} to {last.memory:.0f} MiB"
         if last.descriptors > first.descriptors + PROJECTS or last.threads > first.threads:

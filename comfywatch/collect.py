@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,7 +38,7 @@ class MovedAway(OSError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """What is to be collected. ``folder`` is the project's; ``prompt`` what was submitted."""
+    """What is to be collected. ``folder`` is the project's; ``prompt`` was submitted, ``origin`` says how it came."""
 
     job: Job
     outcome: Outcome
@@ -47,6 +47,7 @@ class Collection:
     server: str
     comfyui_version: str
     system: Mapping[str, Any]
+    origin: Mapping[str, Any] = field(default_factory=dict)
     hint: str = ""
     unique_names: bool = True
     keep_previews: bool = False
@@ -107,6 +108,7 @@ def result_document(task: Collection, fetched: list[dict[str, Any]]) -> dict[str
         "finished": outcome.finished or job.finished,
         "seconds": outcome.seconds,
         "settings": recipe(task.prompt),
+        **task.origin,
         "outputs": fetched,
         "texts": [{"node": node, "text": text} for node, text in outcome.texts],
         "problems": [problem.as_dict() for problem in outcome.problems],

@@ -150,6 +150,15 @@ class Comfy:
             raise ValueError("an interrupt without a prompt id stops whatever runs")
         self._session.tell("/interrupt", _encoded({"prompt_id": prompt_id}))
 
+    def input_size(self, *, filename: str, subfolder: str) -> int | None:
+        """How many bytes a file in the input folder has; ``None`` if it is not there, or that is not said."""
+        try:
+            return self._session.size_of("/view", {"filename": filename, "subfolder": subfolder, "type": "input"})
+        except Refused as refused:
+            if refused.status in {400, 403, 404, 405}:
+                return None
+            raise
+
     @contextmanager
     def view(self, *, filename: str, subfolder: str, kind: str) -> Iterator[Download]:
         """Receive a file as it lies there; ``kind`` is ``output``, ``temp`` or ``input``. Raises ``Missing``."""

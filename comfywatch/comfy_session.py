@@ -110,6 +110,11 @@ class ComfySession:
         """Post what has no answer but yes."""
         self._exchange(path, body=body)
 
+    def size_of(self, path: str, query: Mapping[str, str]) -> int | None:
+        """How many bytes the file at ``path`` has, without receiving it; ``None`` where that is not said."""
+        with self._exchange(path, query=query, method="HEAD", stream=True) as response:
+            return Download(response, self.url).size
+
     @contextmanager
     def download(self, path: str, query: Mapping[str, str]) -> Iterator[Download]:
         """Receive the file at ``path``."""
@@ -123,6 +128,7 @@ class ComfySession:
         query: Mapping[str, str] | None = None,
         body: bytes | FileForm | None = None,
         content_type: str = "application/json",
+        method: str = "GET",
         stream: bool = False,
     ) -> requests.Response:
         """A 200 that is not a page; every other answer is raised."""
@@ -130,8 +136,7 @@ class ComfySession:
         headers = {"Content-Type": content_type} if body is not None else {}
         if stream:
             headers["Accept-Encoding"] = "identity"  # so that Content-Length is the file's
-        method = "GET" if body is None else "POST"
-        response = self._send(method, target, data=body, headers=headers, stream=stream)
+        response = self._send(method if body is None else "POST", target, data=body, headers=headers, stream=stream)
         if response.status_code == 200 and not is_page_type(response.headers.get("Content-Type", "")):
             return response
         with response:

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from comfywatch.comfy_errors import Truncated
 
+FORM_BYTES = 4096
+"""At most, of what stands around a file when it is sent."""
 _CHUNK_BYTES = 256 * 1024
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_. ()+,@=-]+")
 

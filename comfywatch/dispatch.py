@@ -193,6 +193,8 @@ class Dispatcher:
         seconds = (job.outcome or {}).get("seconds")
         if server is not None and job.state is JobState.COMPLETED and seconds is not None:
             server.recent = [seconds, *server.recent][:RECENT]
+        if job.state is JobState.COMPLETED:
+            self.poster.files_changed(now=now)
 
     # --- what is to be done
 
@@ -336,6 +338,7 @@ class Dispatcher:
             job=job,
             outcome=Outcome.from_dict(job.outcome or {}),
             prompt=prompt_in(body) if body else {},
+            origin=self.ledger.store.origin(job.id),
             folder=self.projects.folder(job.project),
             server=server.url,
             comfyui_version=server.link.version,

@@ -19,6 +19,7 @@ from comfywatch.jobs import FINAL, JobState, workflow_name
 
 MAX_HEAD_BYTES = 16 * 1024
 """Of the lines before ``settings``, in which all that is wanted stands: to read the whole would take long."""
+MAX_RESULT_BYTES = 4 * 2**20
 MAX_RUNS = 1000
 """Of one workflow, the newest; who can write into the project can put any number of folders there."""
 
@@ -45,6 +46,19 @@ def past_runs(project: Path, path: str) -> list[PastRun]:
     except OSError:
         return []
     return [past for name in names if (past := _read(project, (*steps, name), run_number(name))) is not None]
+
+
+def outputs_of(project: Path, path: str, run: int) -> list[Path]:
+    """Where the outputs of one run lie, in the order of its ``result.yaml``; empty if that cannot be read."""
+    steps = OUTPUTS, *PurePosixPath(workflow_name(path)).parts, f"{run:03d}"
+    try:
+        with open_folder(project, *steps) as folder:
+            result = plain_yaml.load(folder.read(RESULT, max_bytes=MAX_RESULT_BYTES)[0])
+    except (OSError, plain_yaml.NotYaml):
+        return []
+    rows = result.get("outputs") if isinstance(result, Mapping) else None
+    names = [row.get("path") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return [project.joinpath(*steps, name) for name in names if isinstance(name, str) and Path(name).name == name]
 
 
 def _read(project: Path, steps: tuple[str, ...], run: int) -> PastRun | None:

@@ -17,7 +17,6 @@ from comfywatch import files, plain_yaml, status
 from comfywatch.asker import Asker
 from comfywatch.collect import collect
 from comfywatch.comfy import Comfy
-from comfywatch.comfy_errors import ComfyError
 from comfywatch.effects import (
     AskServer,
     Collect,
@@ -34,11 +33,11 @@ from comfywatch.effects import (
     WriteFile,
     WriteStatus,
 )
-from comfywatch.inputs import name_on_server
 from comfywatch.inside import open_folder
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
 from comfywatch.tree import Forest, read_forest
+from comfywatch.uploads import Uploader
 from comfywatch.watcher import CannotWatch, Watcher
 from comfywatch.workers import Workers
 
@@ -54,7 +53,8 @@ class Performer:
         self.addresses = addresses
         self._answer = answer
         self._headers = settings.headers()
-        self._reach = Reach(projects=settings.projects, allow_links=settings.allow_links)
+        reach = Reach(projects=settings.projects, allow_links=settings.allow_links)
+        self._uploader = Uploader(reach, settle_seconds=settings.settle_seconds)
         self._askers: dict[str, Asker] = {}
         self._workers = Workers(WORKERS)
         self._of_thread = threading.local()
@@ -82,7 +82,7 @@ class Performer:
             case Collect():
                 self._collect(effect)
             case Upload():
-                self._workers.perform(lambda: self._answer(uploaded(effect, self._client(effect.url), self._reach)))
+                self._workers.perform(lambda: self._answer(self._uploaded(effect)))
             case Scan():
                 self._workers.perform(self._scan)
             case WriteStatus():
@@ -130,6 +130,9 @@ class Performer:
 
         self._workers.perform(work)
 
+    def _uploaded(self, effect: Upload) -> Uploaded:
+        return self._uploader.perform(effect, self._client(effect.url), now_ns=time.time_ns())
+
     def _scan(self) -> None:
         start = time.monotonic()
         try:
@@ -170,20 +173,6 @@ class Performer:
     def _say_polling(self, error: OSError) -> None:
         every = self._settings.rescan_seconds
         logger.warning("folders cannot all be watched ({}); looking through them every {} s instead", error, every)
-
-
-def uploaded(effect: Upload, comfy: Comfy, reach: Reach) -> Uploaded:
-    """Each file of a job, under a name made of its content."""
-    names: dict[tuple[str, str], str] = {}
-    try:
-        for file in effect.files:
-            if file.path is not None:
-                with reach.opened(file.path) as source:
-                    subfolder, name = name_on_server(source, file.path.name)
-                    names[file.node, file.input] = comfy.upload_image(source, name=name, subfolder=subfolder)
-    except (ComfyError, OSError) as error:
-        return Uploaded(job=effect.job, names={}, error=error)
-    return Uploaded(job=effect.job, names=names)
 
 
 def written(effect: WriteStatus) -> StatusWritten:

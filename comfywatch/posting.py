@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 
 from comfywatch.comfy_errors import TooLarge
@@ -10,14 +10,14 @@ from comfywatch.decide import next_to_post, window
 from comfywatch.effects import AskServer, Effect, Upload, Uploaded
 from comfywatch.endings import too_large
 from comfywatch.follow import Follower
-from comfywatch.inputs import MISSING
+from comfywatch.inputs import WAITS_FOR_FILES, InputFile
 from comfywatch.jobs import Job, JobState
 from comfywatch.ledger import Ledger
 from comfywatch.line import Line, Standing
 from comfywatch.projects import Projects
 from comfywatch.server import Server
 from comfywatch.servers import Servers
-from comfywatch.submit import Submitter
+from comfywatch.submit import Sent, Submitter
 
 EXAMINED_AT_ONCE = 25
 """Prompts that are looked at between two commits, so that a flood of drops delays nothing else."""
@@ -44,8 +44,8 @@ class Poster:
         self._max_in_flight = max_in_flight
         self._turns: dict[str, int] = {}
         self._lines: dict[str, Line] = {}
-        self._uploading: set[int] = set()
-        self._uploads: dict[int, Mapping[tuple[str, str], str]] = {}
+        self._uploading: dict[int, tuple[InputFile, ...]] = {}
+        self._sent: dict[int, Sent] = {}
 
     def examine(self, *, now: float) -> None:
         """Look at the prompts of some jobs that came, or came back."""
@@ -104,34 +104,34 @@ class Poster:
 
     def _start(self, job: Job, server: Server, *, at: datetime) -> Effect:
         """Post it, or, if it names files of the project, send those first."""
-        uploads = self._uploads.pop(job.id, None)
-        if uploads is None:
+        sent = self._sent.pop(job.id, None)
+        if sent is None:
             found = tuple(file for file in self._submitter.input_files(job, server) if file.path is not None)
             if found:
-                self._uploading.add(job.id)
+                self._uploading[job.id] = found
                 return Upload(url=server.url, job=job.id, files=found)
-        ask = self._submitter.prepare(job, server, uploads or {}, at=at)
+        ask = self._submitter.prepare(job, server, sent or Sent(), at=at)
         server.posting.add(job.id)
         return AskServer(url=server.url, ask=ask)
 
     def uploaded(self, event: Uploaded, *, now: float) -> None:
         """A job's input files are on the server, or could not be sent."""
-        was_asked = event.job in self._uploading
-        self._uploading.discard(event.job)
+        files = self._uploading.pop(event.job, None)
         job = self._ledger.jobs.get(event.job)
-        if job is None or not was_asked:
+        if job is None or files is None:
             return
         if event.error is None:
-            self._uploads[event.job] = event.names
+            self._sent[event.job] = Sent(files=files, names=event.names)
         elif isinstance(event.error, TooLarge):
             self._submitter.block(job, too_large(event.error), self._servers.of(job, now=now))
         else:
             self._follower.put_off(job, f"its input files cannot be sent yet: {event.error}", now=now)
 
     def files_changed(self, *, now: float) -> None:
-        """A scan is done: input files that jobs wait for may have come."""
-        for job in [job for job in self._ledger.jobs.values() if job.state is JobState.BLOCKED]:
-            if any(problem.code == MISSING for problem in job.problems):
+        """A scan is done, or a run: input files that jobs wait for may have come."""
+        stopped = [job for job in self._ledger.jobs.values() if job.state in {JobState.BLOCKED, JobState.INVALID}]
+        for job in stopped:
+            if any(problem.code in WAITS_FOR_FILES for problem in job.problems):
                 self._submitter.free(job, self._servers.of(job, now=now))
 
     def may_try(self, job: Job, now: float) -> bool:

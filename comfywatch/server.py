@@ -40,6 +40,8 @@ class Server:
     inventory: Inventory | None = None
     schemas: Schemas | None = None
     system: Mapping[str, Any] = field(default_factory=dict)
+    max_upload_bytes: int | None = None
+    """What it takes in one request; ``None`` if it does not say."""
     inventory_stamp: Stamp | None = None
     """Of ``inventory.json`` as it was last read; other tools write it too."""
     fingerprint: str = ""
@@ -122,7 +124,8 @@ class Server:
         """What it has; true if that is something else than before."""
         before = self.fingerprint
         self.inventory, self.schemas = inventory, schemas
-        self.fingerprint = f"{inventory.fingerprint if inventory else ''}-{schemas.fingerprint if schemas else ''}"
+        known = (inventory.fingerprint if inventory else "", schemas.fingerprint if schemas else "")
+        self.fingerprint = f"{known[0]}-{known[1]}-{self.max_upload_bytes or ''}"
         return self.fingerprint != before
 
     def refreshed(self, installed: Installed | None, *, now: float) -> None:
@@ -131,6 +134,8 @@ class Server:
         self.next_refresh = now + (REFRESH_SECONDS if installed else REFRESH_AGAIN_SECONDS)
         if installed is not None:
             self.system = installed.stats
+            limit = installed.features.get("max_upload_size")
+            self.max_upload_bytes = limit if isinstance(limit, int) else None
             self.link = _with_version(self.link, installed.stats)
 
     def routine(self, *, now: float, peek: Callable[[], Peek | None]) -> list[Ask]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -81,6 +81,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """,
     "ALTER TABLE jobs ADD COLUMN suspected TEXT;",
+    "ALTER TABLE contents ADD COLUMN origin TEXT;",
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
 
@@ -197,9 +198,13 @@ class Store:
         if job.is_final:
             self._write("DELETE FROM contents WHERE job = ?", (job.id,))
 
-    def save_submitted(self, job_id: int, body: bytes) -> None:
-        """The body that is to be posted, kept so that it can be posted again byte for byte."""
-        self._write("UPDATE contents SET submitted = ? WHERE job = ?", (body, job_id))
+    def save_submitted(self, job_id: int, body: bytes, origin: Mapping[str, Any] | None = None) -> None:
+        """The body that is to be posted, kept so that it can be posted again byte for byte.
+
+        ``origin`` is what ``result.yaml`` is to say of how it came about, as plain JSON.
+        """
+        text = json.dumps(origin) if origin else None
+        self._write("UPDATE contents SET submitted = ?, origin = ? WHERE job = ?", (body, text, job_id))
 
     def job(self, job_id: int) -> Job | None:
         """One job, whatever its state."""
@@ -216,6 +221,12 @@ class Store:
     def submitted(self, job_id: int) -> bytes | None:
         """The body that was or is to be posted for an unfinished job."""
         return self._content("submitted", job_id)
+
+    def origin(self, job_id: int) -> dict[str, Any]:
+        """How the submitted body of an unfinished job came about; empty if there is nothing to say."""
+        text = self._value("SELECT origin FROM contents WHERE job = ?", (job_id,))
+        origin: dict[str, Any] = json.loads(text) if text else {}
+        return origin
 
     def highest_run(self, project: str, path: str) -> int:
         """The highest run number of a workflow so far, 0 if it never ran."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
 from comfywatch.asks import Post as PostAsk
-from comfywatch.inputs import MISSING, InputFile, input_files, missing
-from comfywatch.jobs import Fact, Job, JobState, Post
+from comfywatch.chains import Reference, circle
+from comfywatch.inputs import WAITS_FOR_FILES, InputFile, in_a_circle, input_files, lacking
+from comfywatch.jobs import Fact, Job, JobState, Post, workflow_name
 from comfywatch.ledger import Ledger
 from comfywatch.problems import Problem, Severity, errors
 from comfywatch.server import Server
@@ -31,6 +33,14 @@ class Rules:
     hold_partial: bool
     provenance: bool
     allow_links: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """The input files of a job, and their names on the server by node and input."""
+
+    files: tuple[InputFile, ...] = ()
+    names: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Submitter:
@@ -69,13 +79,14 @@ class Submitter:
         return False
 
     def free(self, job: Job, server: Server) -> None:
-        """Look at a blocked job again: something has changed."""
-        waits_for_files = any(problem.code == MISSING for problem in job.problems)
+        """Look at a blocked job again, or at an invalid one that others may have freed: something has changed."""
+        waits_for_files = any(problem.code in WAITS_FOR_FILES for problem in job.problems)
         if job.fingerprint == server.fingerprint and not waits_for_files:
             return
         found = errors(problems := self.problems(job, server))
         if found:
-            if problems != job.problems or job.fingerprint != server.fingerprint:
+            is_news = problems != job.problems or job.fingerprint != server.fingerprint
+            if is_news and job.state is JobState.BLOCKED:
                 self._ledger.change(job.after(_fact(found), problems=problems, fingerprint=server.fingerprint))
         else:
             logger.bind(project=job.project, job=job.path).info("no longer blocked")
@@ -102,7 +113,7 @@ class Submitter:
             deny_nodes=self._rules.deny_nodes,
         )
         found += dropped.remarks()
-        found += tuple(missing(file, job.project) for file in self.input_files(job, server) if not _is_there(file))
+        found += tuple(self._lacking(job, server))
         if (
             server.schemas is None
             or not (parts := partial_outputs(prompt, found, server.schemas)).runs
@@ -118,16 +129,32 @@ class Submitter:
         prompt, folder = self._ledger.prompt(job).prompt, self._folder(job.project)
         return list(input_files(prompt, server.schemas, folder, allow_links=self._rules.allow_links))
 
-    def prepare(self, job: Job, server: Server, uploads: Mapping[tuple[str, str], str], *, at: datetime) -> PostAsk:
-        """Give it a run and a prompt id, and save the body: from here on it may be in ComfyUI.
+    def _lacking(self, job: Job, server: Server) -> Iterator[Problem]:
+        """Input files that cannot be sent as things are."""
+        files = self.input_files(job, server)
+        if any(file.wanted is not None and file.made is None for file in files):
+            own = Reference(project=job.project, workflow=workflow_name(job.path))
+            found = circle(own, lambda workflow: self._needs(workflow, server))
+            if found:
+                yield in_a_circle(found)
+        for file in files:
+            problem = lacking(file, job.project, limit=server.max_upload_bytes)
+            if problem is not None:
+                yield problem
 
-        ``uploads`` are the names on the server of the input files, by node and input.
-        """
+    def _needs(self, workflow: Reference, server: Server) -> Iterator[Reference]:
+        """The workflows of whose outputs this one, if it is still to run, is made."""
+        for job in self._ledger.unfinished_of(workflow.project, f"{workflow.workflow}.json"):
+            if self._ledger.can_be_read(job):
+                yield from (file.wanted for file in self.input_files(job, server) if file.wanted is not None)
+
+    def prepare(self, job: Job, server: Server, sent: Sent, *, at: datetime) -> PostAsk:
+        """Give it a run and a prompt id, and save the body: from here on it may be in ComfyUI."""
         dropped = self._ledger.prompt(job)
         run = job.run or self._next_run(job)
         job = replace(job, run=run, prompt_id=str(uuid.uuid4()), post=Post.INTENDED, server=server.url, submitted=at)
-        body = self._body(job, dropped, server, uploads)
-        self._ledger.store.save_submitted(job.id, body)
+        body = self._body(job, dropped, server, sent.names)
+        self._ledger.store.save_submitted(job.id, body, _origin(sent.files))
         self._ledger.change(replace(job, life=server.link.life, refusals=0))
         self.examined.pop(job.id, None)
         return PostAsk(job=job.id, prompt_id=job.prompt_id, body=body)
@@ -160,8 +187,21 @@ class Submitter:
         self._ledger.change(job.after(fact, problems=problems, fingerprint=server.fingerprint))
 
 
-def _is_there(file: InputFile) -> bool:
-    return file.path is not None or file.may_be_on_server
+def _origin(files: Iterable[InputFile]) -> dict[str, Any]:
+    """What ``result.yaml`` is to say of what a run was made from."""
+    rows = [
+        {
+            "node": file.node,
+            "input": file.input,
+            "project": file.made.project,
+            "workflow": file.made.workflow,
+            "run": file.made.run,
+            "path": file.made.path.name,
+        }
+        for file in files
+        if file.made is not None
+    ]
+    return {"made_from": rows} if rows else {}
 
 
 def would_be_partial(dropped: Iterable[str]) -> Problem:

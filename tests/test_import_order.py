@@ -19,7 +19,7 @@ _ORDER = """
     link_rules value_rules input_rules validation node_errors refusal
     jobs hints workflow reading history endings decide line overtime submission status
     store ledger collect past inherit intake
-    inputs asks asker effects watcher performer neighbours projects installed server missing
+    chains inputs asks asker effects uploads watcher performer neighbours projects installed server missing
     submit follow adopt servers posting dispatch
     board desk engine trouble daemon
     doctor demo commands cli __main__

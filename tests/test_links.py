@@ -25,9 +25,10 @@ from comfywatch.inside import BY_DESCRIPTOR, LeadsOut, entered, open_folder
 from comfywatch.jobs import JobState
 from comfywatch.manifest import Status, read_manifest
 from comfywatch.past import past_runs
-from comfywatch.performer import uploaded, written
+from comfywatch.performer import written
 from comfywatch.reach import Reach
 from comfywatch.tree import read_forest, read_project
+from comfywatch.uploads import Uploader
 from tests.made import NOON, PROMPT_ID, a_job
 from tests.world import World, picture
 
@@ -215,7 +216,8 @@ def test_an_input_that_becomes_a_link_before_it_is_sent_is_not_sent(way: None, f
     path.unlink()
     path.symlink_to(elsewhere / "secret.png")
     file = InputFile(node="1", class_type="LoadImage", input="image", name="", path=path, may_be_on_server=False)
-    event = uploaded(Upload(url="", job=1, files=(file,)), cast("Comfy", None), reach)
+    uploader = Uploader(reach, settle_seconds=1)
+    event = uploader.perform(Upload(url="", job=1, files=(file,)), cast("Comfy", None), now_ns=0)
     assert isinstance(event.error, LeadsOut)
     assert event.names == {}
 

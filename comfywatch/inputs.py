@@ -30,6 +30,8 @@ WAITS_FOR_FILES = frozenset({MISSING, NOT_MADE, TOO_LARGE, CIRCLE})
 """Problems that may be over when a file comes, or another one takes its place."""
 MAX_NAME = 1000
 """Characters of a name that is looked for; what is longer is none."""
+_OWN_UPLOAD = re.compile(r"^comfywatch/[0-9a-f]{12}/")
+"""Where we put it for an earlier run, whose workflow came back in a picture."""
 _SENT = frozenset({OwnCheck.FILE, OwnCheck.UNLISTED_FILE})
 _IN_INPUT = re.compile(r"\s*\[input\]$")
 _ELSEWHERE = re.compile(r"\[(output|temp)\]$")
@@ -129,7 +131,7 @@ def _not_made(file: InputFile, wanted: Reference) -> Problem:
     return _problem(
         file,
         code=NOT_MADE,
-        message=f"'{file.name}' means what {wanted} makes, and no completed run of it has a file that this input takes.",
+        message=f"'{file.name}' means what {wanted} makes, and that has not made a file yet that this input takes.",
         fix=f"It runs by itself once workflows/{wanted.workflow}.json of {wanted.project} is completed. For another "
         f"project, name its folder in allow_links in config.yaml.",
     )
@@ -152,7 +154,7 @@ def _problem(file: InputFile, *, code: str, message: str, fix: str) -> Problem:
 
 def find(project: Path, name: str, reach: Reach) -> Path | None:
     """Where ``name`` lies in the project; one that names another folder of ComfyUI's (``x.png [output]``) does not."""
-    name = _IN_INPUT.sub("", name)
+    name = _OWN_UPLOAD.sub("", _IN_INPUT.sub("", name))
     if _ELSEWHERE.search(name):
         return None
     parts = PurePosixPath(name.replace("\\", "/")).parts if len(name) <= MAX_NAME else ()

@@ -17,8 +17,9 @@ from comfywatch import files
 from comfywatch.inherit import from_results
 from comfywatch.jobs import Fact, Job, JobState, Post, Wish, workflow_name
 from comfywatch.ledger import Ledger
+from comfywatch.pictures import NoWorkflow
 from comfywatch.reach import Reach
-from comfywatch.reading import NOT_JSON, Key, Reading, parsed, too_big
+from comfywatch.reading import NOT_JSON, Key, Reading, parsed, read, too_big
 from comfywatch.settling import Settling, Stamp
 from comfywatch.store import FileRecord
 from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_text, is_too_deep, is_workflow_name
@@ -73,6 +74,7 @@ class Intake:
         self._missing: dict[Key, float] = {}
         self.arriving: dict[Key, _Arriving] = {}
         self.unreadable: dict[Key, str] = {}
+        self._plain: dict[Key, Stamp] = {}
 
     def clock_was_set_back(self, seconds: float) -> None:
         """What is dropped from now on has earlier times than what was there before."""
@@ -121,7 +123,8 @@ class Intake:
             known = self._ledger.files.get(project, {})
             for path, stamp in tree.files.items():
                 record = known.get(path)
-                if record is None or record.gone or record.stamp != stamp:
+                is_known = record is not None and not record.gone and record.stamp == stamp
+                if not is_known and self._plain.get((project, path)) != stamp:
                     self.look((project, path), now=now)
             for path in [path for path, record in known.items() if path not in tree.files and not record.gone]:
                 if tree.knows(path):
@@ -134,12 +137,15 @@ class Intake:
         record = self._ledger.file(*key)
         if record is not None and record.stamp == stamp and not record.gone and key not in self._settling:
             return
+        if self._plain.get(key) == stamp:
+            return
         self._settling.saw(key, stamp, now=now, is_new=record is None and key not in self.arriving)
 
     def _saw_nothing(self, key: Key, *, now: float) -> None:
         self._settling.forget(key)
         self.arriving.pop(key, None)
         self.unreadable.pop(key, None)
+        self._plain.pop(key, None)
         record = self._ledger.file(*key)
         if record is not None and not record.gone:
             self._missing.setdefault(key, now + self._pace.delete_grace_seconds)
@@ -172,7 +178,9 @@ class Intake:
     def _read(self, key: Key, stamp: Stamp, *, now: float, at: datetime) -> None:
         self.unreadable.pop(key, None)
         try:
-            data, read_stamp = self._reach.read(self._file(key), max_bytes=self._pace.max_workflow_bytes)
+            data, read_stamp = read(self._reach, self._file(key), max_bytes=self._pace.max_workflow_bytes)
+        except NoWorkflow as error:
+            self._carries_none(key, stamp, error)
         except FileNotFoundError:
             self._saw_nothing(key, now=now)
         except files.NotRegular:
@@ -187,6 +195,14 @@ class Intake:
                 self._settling.put_off(key, read_stamp, now=now)
             else:
                 self._parse(key, read_stamp, data, now=now, at=at)
+
+    def _carries_none(self, key: Key, stamp: Stamp, why: NoWorkflow) -> None:
+        """A picture that is none of ours: looked at again when it changes."""
+        self._plain[key] = stamp
+        self.unreadable[key] = (
+            f"{WORKFLOWS}/{key[1]} is a picture without a workflow ({why}); what workflows load belongs into inputs/"
+        )
+        self._ledger.changed.add(key[0])
 
     def _parse(self, key: Key, stamp: Stamp, data: bytes, *, now: float, at: datetime) -> None:
         """What does not parse may be half written; unchanged since the last time, it is broken."""
@@ -307,8 +323,8 @@ class Intake:
         """A new job from the file as it lies there, for ``retry``; ``None`` if it cannot be read or taken."""
         key = record.project, record.path
         try:
-            data, stamp = self._reach.read(self._file(key), max_bytes=self._pace.max_workflow_bytes)
-        except OSError:
+            data, stamp = read(self._reach, self._file(key), max_bytes=self._pace.max_workflow_bytes)
+        except (OSError, NoWorkflow):
             return None
         reading = parsed(key, stamp, data)
         if reading.problem is not None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+from comfywatch.files import stamp_of
+from comfywatch.pictures import carried, is_picture
 from comfywatch.problems import Problem
+from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
 from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
 
@@ -25,6 +30,18 @@ class Reading:
     digest: str
     dropped: Dropped | None = None
     problem: Problem | None = None
+
+
+def read(reach: Reach, path: Path, *, max_bytes: int) -> tuple[bytes, Stamp]:
+    """What is taken of a file, with its stamp before it was read: all of it, or the workflow that a picture carries.
+
+    Raises ``NoWorkflow`` for a picture without one, else as ``Reach.read`` does.
+    """
+    if not is_picture(path.name):
+        return reach.read(path, max_bytes=max_bytes)
+    with reach.opened(path) as picture:
+        stamp = stamp_of(os.fstat(picture.fileno()))
+        return carried(picture, max_bytes=max_bytes), stamp
 
 
 def parsed(key: Key, stamp: Stamp, data: bytes) -> Reading:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from comfywatch.files import is_link, stamp_of
 from comfywatch.inside import Place, entered, open_folder
+from comfywatch.pictures import is_picture
 from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
 
@@ -79,7 +80,7 @@ def is_ignored(name: str) -> bool:
 
 def is_workflow_name(name: str) -> bool:
     """Whether a file of this name under ``workflows/`` is taken."""
-    return name.lower().endswith(".json") and not is_ignored(name)
+    return (name.lower().endswith(".json") or is_picture(name)) and not is_ignored(name)
 
 
 def is_text(name: str) -> bool:

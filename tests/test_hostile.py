@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -183,9 +184,16 @@ def test_a_pipe_that_takes_the_place_of_an_input_is_waited_for_by_nobody(world: 
 # ---- depth
 
 
+@pytest.fixture
+def deep_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is emptied afterwards: what tidies the temporary folders of old test runs falls over such depth."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)
+
+
 @linux
-def test_folders_nested_without_end_are_left_out_and_the_rest_is_found(tmp_path: Path) -> None:
-    workflows = tmp_path / "projects" / "film" / "workflows"
+def test_folders_nested_without_end_are_left_out_and_the_rest_is_found(deep_path: Path) -> None:
+    workflows = deep_path / "projects" / "film" / "workflows"
     workflows.mkdir(parents=True)
     deep_folder(workflows, 3000)
     (workflows / "d" / "a.json").write_text("{}")
@@ -193,7 +201,7 @@ def test_folders_nested_without_end_are_left_out_and_the_rest_is_found(tmp_path:
     long = workflows / ("x" * 200 + "/") / ("y" * 200 + "/") / ("z" * 200) / ("w" * 200)
     long.mkdir()
     (long / ("v" * 240 + ".json")).write_text("{}")
-    tree = read_forest(tmp_path / "projects").projects["film"]
+    tree = read_forest(deep_path / "projects").projects["film"]
     assert set(tree.files) == {"d/a.json"}
     nested, long_named = tree.notices
     assert nested.startswith(f"workflows/{'d/' * 32}d is not read: ")
@@ -202,21 +210,21 @@ def test_folders_nested_without_end_are_left_out_and_the_rest_is_found(tmp_path:
 
 
 @linux
-def test_a_folder_nested_without_end_does_not_end_the_watching(tmp_path: Path) -> None:
+def test_a_folder_nested_without_end_does_not_end_the_watching(deep_path: Path) -> None:
     """Whoever watches recursively walks into it, and falls."""
     for name in ("film", "other"):
-        (tmp_path / "projects" / name / "workflows").mkdir(parents=True)
-    (tmp_path / "aside").mkdir()
-    deep_folder(tmp_path / "aside", 1900)
+        (deep_path / "projects" / name / "workflows").mkdir(parents=True)
+    (deep_path / "aside").mkdir()
+    deep_folder(deep_path / "aside", 1900)
     seen: list[Path] = []
     watcher = Watcher(seen.append, is_ours=lambda _: False)
     watcher.start()
     try:
-        watcher.watch(tmp_path / "projects", ("film", "other"))
-        (tmp_path / "aside").rename(tmp_path / "projects" / "film" / "workflows" / "deep")
-        (tmp_path / "projects" / "other" / "workflows" / "a.json").write_text("{}")
+        watcher.watch(deep_path / "projects", ("film", "other"))
+        (deep_path / "aside").rename(deep_path / "projects" / "film" / "workflows" / "deep")
+        (deep_path / "projects" / "other" / "workflows" / "a.json").write_text("{}")
         deadline = time.monotonic() + 60
-        while tmp_path / "projects" / "other" / "workflows" / "a.json" not in seen:
+        while deep_path / "projects" / "other" / "workflows" / "a.json" not in seen:
             assert time.monotonic() < deadline
             time.sleep(0.005)
     finally:

@@ -49,15 +49,19 @@ class AlreadyRunning(Exception):
 
 
 class Daemon:
-    """One daemon, from its lock to its stop; ``run`` may be called once."""
+    """One daemon, from its lock to its stop; ``run`` may be called once.
 
-    def __init__(self, settings: Settings, *, once: bool = False) -> None:
+    ``began_ns`` is when its process began, on the clock of file times: what is dropped while it still gets ready is an
+    order, and no archive. Without it that is when ``run`` is called.
+    """
+
+    def __init__(self, settings: Settings, *, once: bool = False, began_ns: int | None = None) -> None:
         self._settings = settings
         self._once = once
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._must_stop = threading.Event()
         self._must_look = threading.Event()
-        self._started_ns = 0
+        self._began_ns = began_ns
         self._engine: Engine | None = None
         self._trouble = Trouble()
         self._tell_due = -math.inf
@@ -77,7 +81,7 @@ class Daemon:
 
         Raises ``AlreadyRunning``, ``StateRefused`` or ``store.NewerSchema`` before anything is done.
         """
-        self._started_ns = time.time_ns()
+        self._began_ns = time.time_ns() if self._began_ns is None else self._began_ns
         prepare(self._settings)
         with self._locked(), self._signals():
             store = self._opened()
@@ -118,7 +122,7 @@ class Daemon:
     def _live(self, store: Store, performer: Performer) -> int:
         """One engine over what is durable, until it is stopped."""
         now, before = time.monotonic(), self._engine
-        engine = Engine(self._settings, store, now=now, started_ns=self._started_ns, once=self._once)
+        engine = Engine(self._settings, store, now=now, started_ns=self._began_ns or 0, once=self._once)
         engine.dispatcher.has_failed = before is not None and before.dispatcher.has_failed
         engine.board.troubles = self._trouble.notices()
         performer.addresses = engine.dispatcher.servers.addresses
@@ -197,7 +201,7 @@ class Daemon:
         except OSError as refusal:
             raise StateRefused(f"{self._settings.database} is damaged ({error}), and cannot be renamed") from refusal
         self._trouble.was_damaged(error, aside=aside.name)
-        self._started_ns = time.time_ns()
+        self._began_ns = time.time_ns()
 
     def _pause(self) -> None:
         service.notify("WATCHDOG=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from typing import Any
 
 import pytest
@@ -296,6 +297,13 @@ def _post(sandbox: Sandbox, path: str, body: Any) -> None:
     import requests
 
     assert requests.post(sandbox.url + path, json=body, timeout=5).status_code == 200
+
+
+def test_what_is_dropped_while_the_daemon_still_gets_ready_is_an_order(world: World) -> None:
+    began_ns = time.time_ns() - 10**9
+    world.drop("meanwhile.json", picture(2))
+    world.start(began_ns=began_ns)
+    world.until_state("meanwhile.json", "completed")
 
 
 def test_an_input_file_of_the_project_is_sent_and_used(world: World) -> None:

@@ -93,9 +93,9 @@ class World:
 
     # --- the daemon
 
-    def start(self, *, once: bool = False) -> None:
+    def start(self, *, once: bool = False, began_ns: int | None = None) -> None:
         """Start the daemon; without ``once``, wait until it has looked through the folders."""
-        self._daemon = daemon = Daemon(self.settings, once=once)
+        self._daemon = daemon = Daemon(self.settings, once=once, began_ns=began_ns)
 
         def run() -> None:
             self.code = daemon.run()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from comfywatch import logs
+from comfywatch import BEGAN_NS, logs
 from comfywatch.commands.options import Unusable, settings_from, with_config
 
 
@@ -37,7 +37,7 @@ def run(ctx: click.Context, once: bool, url: str | None, config: Path | None) ->
     from comfywatch.store import Damaged, NewerSchema
 
     try:
-        code = Daemon(settings, once=once).run()
+        code = Daemon(settings, once=once, began_ns=BEGAN_NS).run()
     except (AlreadyRunning, StateRefused, NewerSchema, BadSettings) as error:
         raise Unusable(str(error)) from error
     except Damaged as error:

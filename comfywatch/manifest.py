@@ -47,11 +47,15 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestReading:
-    """A manifest and what to tell people about it; if it is not ``readable``, the last good one holds."""
+    """A manifest and what to tell people about it; if it is not ``readable``, the last good one holds.
+
+    ``is_refused``: it was the system that did not let it be read, which may pass without a change to the file.
+    """
 
     manifest: Manifest = field(default_factory=Manifest)
     notices: tuple[str, ...] = ()
     readable: bool = True
+    is_refused: bool = False
 
 
 def read_manifest(folder: Path) -> ManifestReading:
@@ -64,7 +68,8 @@ def read_manifest(folder: Path) -> ManifestReading:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            return ManifestReading(notices=(f"{name} cannot be read: {_why(error)}",), readable=False)
+            notice, is_refused = f"{name} cannot be read: {_why(error)}", isinstance(error, OSError)
+            return ManifestReading(notices=(notice,), readable=False, is_refused=is_refused)
         return _reading(name, content, unread=_unread(folder, name))
     return ManifestReading()
 

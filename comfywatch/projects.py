@@ -56,6 +56,7 @@ class Projects:
         self._known: dict[str, Project] = {}
         self._stamps: dict[str, tuple[Stamp | None, ...]] = {}
         self._changing: Settling[str] = Settling(settings.settle_seconds)
+        self._refused: set[str] = set()
 
     def __iter__(self) -> Iterator[Project]:
         return iter(self._known.values())
@@ -119,6 +120,9 @@ class Projects:
         """Read its manifest now."""
         before = self._known.get(name)
         reading = read_manifest(self.folder(name))
+        self._refused.discard(name)
+        if reading.is_refused:
+            self._refused.add(name)
         manifest = reading.manifest if reading.readable else (before.manifest if before else None)
         notices = list(reading.notices)
         if not reading.readable:
@@ -135,8 +139,15 @@ class Projects:
         return project
 
     def saw(self, name: str, *, is_there: bool, misplaced: tuple[str, ...]) -> bool:
-        """What a scan found; true if that is something else than before."""
+        """What a scan found; true if that is something else than before.
+
+        The manifest of a project that is back is read at once, as a new one's is: its jobs do not wait for it to be
+        still. One that the system did not let us read is tried again.
+        """
         before = self._known.get(name)
+        is_back = before is not None and not before.is_there
+        if is_there and (is_back or name in self._refused):
+            self.read(name)
         self._known[name] = replace(self[name], is_there=is_there, misplaced=misplaced)
         return before != self._known[name]
 

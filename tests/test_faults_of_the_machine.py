@@ -37,6 +37,7 @@ from comfywatch.jobs import Job, JobState, Post
 from comfywatch.ledger import Ledger
 from comfywatch.neighbours import LONGEST_PROMISE, Neighbours, Sign, read_sign
 from comfywatch.overtime import Limits, Stopwatch, is_over
+from comfywatch.projects import Projects
 from comfywatch.settings import Settings
 from comfywatch.state_folder import StateRefused
 from comfywatch.store import Damaged, Store, Unavailable
@@ -179,19 +180,63 @@ def test_which_run_comes_next_is_never_guessed(world: World, monkeypatch: pytest
     assert world.until_state("a.json", "completed")["run"] == 8
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are limited as on Linux")
-def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+@contextmanager
+def _no_descriptors() -> Iterator[None]:
+    """No file can be opened."""
     import resource
 
-    (tmp_path / "outputs/a/007").mkdir(parents=True)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
     try:
-        with pytest.raises(OSError, match="Too many open files"):
-            highest_run_on_disk(tmp_path, "a.json")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are limited as on Linux")
+def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "outputs/a/007").mkdir(parents=True)
+    with _no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        highest_run_on_disk(tmp_path, "a.json")
     assert highest_run_on_disk(tmp_path, "a.json") == 7
+
+
+class Seen:
+    """A project that is looked at and scanned, at times that are told."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "projects/film"
+        (self.folder / "workflows").mkdir(parents=True)
+        self.projects = Projects(Settings(root=root, owner="here", settle_seconds=1))
+
+    def scan(self, *, now: float) -> str:
+        """Why its jobs wait, after a look round."""
+        self.projects.look("film", now=now, at=NOON)
+        self.projects.take(now=now)
+        is_there = (self.folder / "workflows").is_dir()
+        self.projects.saw("film", is_there=is_there, misplaced=())
+        return self.projects.waits_for("film")
+
+
+def test_what_the_manifest_of_a_project_says_holds_from_the_moment_that_it_is_back(tmp_path: Path) -> None:
+    seen = Seen(tmp_path)
+    (seen.folder / "manifest.yaml").write_text("status: paused")
+    assert "is paused" in seen.scan(now=0)
+    seen.folder.rename(tmp_path / "away")
+    assert seen.scan(now=10) == seen.scan(now=20) == "the project folder is not there"
+    (tmp_path / "away").rename(seen.folder)
+    assert "is paused" in seen.scan(now=30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are limited as on Linux")
+@pytest.mark.parametrize("text", ["priority: 1", None])
+def test_a_manifest_that_the_system_refuses_is_read_as_soon_as_it_does_not(tmp_path: Path, text: str | None) -> None:
+    seen = Seen(tmp_path)
+    if text is not None:
+        (seen.folder / "manifest.yaml").write_text(text)
+    with _no_descriptors():
+        assert seen.scan(now=0) == "its manifest cannot be read"
+    assert seen.scan(now=30) == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are set from outside, and descriptors counted in /proc")

@@ -98,13 +98,16 @@ class Folder:
             _sync(self.descriptor)
 
     def is_in_place(self) -> bool:
-        """Whether its path still leads to it: false if it was moved, removed or exchanged."""
+        """Whether its path still leads to it: false if it was moved, removed or exchanged.
+
+        Raises an ``OSError`` if the system does not say, as where no more files can be opened.
+        """
         try:
             with entered(self.place) as now:
                 if self.descriptor is None or now.descriptor is None:
                     return True
                 return os.path.samestat(os.fstat(self.descriptor), os.fstat(now.descriptor))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, NotRegular):
             return False
 
 

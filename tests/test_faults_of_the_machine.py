@@ -33,6 +33,7 @@ from comfywatch.effects import Effect, Scan, Scanned, StatusWritten, WriteStatus
 from comfywatch.engine import Engine
 from comfywatch.history import Outcome
 from comfywatch.inherit import catch_up
+from comfywatch.inside import open_folder
 from comfywatch.jobs import Job, JobState, Post
 from comfywatch.ledger import Ledger
 from comfywatch.neighbours import LONGEST_PROMISE, Neighbours, Sign, read_sign
@@ -199,6 +200,14 @@ def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(tmp_path: 
     with _no_descriptors(), pytest.raises(OSError, match="Too many open files"):
         highest_run_on_disk(tmp_path, "a.json")
     assert highest_run_on_disk(tmp_path, "a.json") == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are limited as on Linux")
+def test_a_run_folder_is_not_called_moved_away_because_nothing_can_be_opened(tmp_path: Path) -> None:
+    with open_folder(tmp_path, "outputs", make=True) as folder:
+        with _no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            folder.is_in_place()
+        assert folder.is_in_place()
 
 
 class Seen:

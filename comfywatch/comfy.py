@@ -97,7 +97,10 @@ class Comfy:
             raise
 
     def post_prompt(self, body: bytes | Mapping[str, Any]) -> Accepted:
-        """Queue a prompt; raises ``Rejected`` with the reasons. After ``Busy`` and ``CutOff`` it may be queued."""
+        """Queue a prompt; raises ``Rejected`` with the reasons.
+
+        After ``Busy``, ``CutOff`` and ``NotComfy`` it may be queued.
+        """
         try:
             return self._session.ask("/prompt", comfy_values.accepted, body=_encoded(body))
         except Refused as refused:

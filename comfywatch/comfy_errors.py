@@ -10,7 +10,8 @@
     - ``TooLarge``: the request is larger than the server, or a proxy before it, takes
     - ``Missing``: ComfyUI does not have that file
     - ``Unsupported``: this version of ComfyUI has no such route
-    - ``NotComfy``: something answered, but not as ComfyUI does; a person has to look
+    - ``NotComfy``: something answered, but not as ComfyUI does; a person has to look, and what became of a POST is not
+      known
 
 No message holds a header, a password or a query of ours.
 """

@@ -16,7 +16,7 @@ from loguru import logger
 from comfywatch import endings
 from comfywatch.asks import Absent, AtWork, Ended, Look, Post, Sighting, Sightings, TakeOut, Waiting
 from comfywatch.collect import Collected
-from comfywatch.comfy_errors import Broken, ComfyError, NotComfy, Rejected, TooLarge, Truncated, Unreachable
+from comfywatch.comfy_errors import Broken, ComfyError, Rejected, TooLarge, Truncated, Unreachable
 from comfywatch.comfy_values import Accepted
 from comfywatch.decide import (
     MAX_LOSSES,
@@ -82,11 +82,11 @@ class Follower:
                 self._refused(job, (endings.too_large(error),), server, now, fact=Fact.INVALID)
             case Broken():
                 self._broken(job, str(error), now)
-            case Unreachable() | NotComfy():
+            case Unreachable():
                 self._ledger.change(unposted(job))
             case _:
                 logger.bind(project=job.project, job=job.path, prompt_id=job.prompt_id).warning(
-                    "ComfyUI's answer to the POST did not arrive ({}); asking it before anything is posted again", error
+                    "what became of the POST is not known ({}); ComfyUI is asked before anything is posted again", error
                 )
                 server.moved_on(now=now)
 

@@ -16,6 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfywatch import endings, link, overtime
+from comfywatch.comfy import Comfy
+from comfywatch.comfy_errors import NotComfy
+from comfywatch.comfy_values import Accepted
 from comfywatch.history import Outcome, OutputFile
 from comfywatch.jobs import JobState
 from comfywatch.link import IDLE_PATIENCE, STOP_PATIENCE, Link, ServerState, Standstill
@@ -157,6 +160,23 @@ def test_a_stumbling_comfyui_is_asked_again_and_loses_nothing(world: World, wher
 
 
 # --- a POST that is under way
+
+
+def test_a_post_whose_answer_is_not_comfyuis_is_looked_for_before_it_is_posted_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = Comfy.post_prompt
+
+    def answered_by_a_proxy(comfy: Comfy, body: bytes) -> Accepted:
+        post(comfy, body)
+        monkeypatch.undo()
+        raise NotComfy("answered with a web page (200)")
+
+    monkeypatch.setattr(Comfy, "post_prompt", answered_by_a_proxy)
+    world.start()
+    world.drop("a.json", picture())
+    world.until_state("a.json", "completed")
+    assert len(world.sandbox.posts) == 1
 
 
 def test_a_removal_while_its_post_is_under_way_takes_the_prompt_out_after_the_answer(world: World) -> None:

@@ -68,8 +68,8 @@ def refusal(answer: Answer, *, is_post: bool, secrets: Iterable[str]) -> ComfyEr
     if status in _SLOW:
         return Busy(f"{place} answered that it is too busy ({status})")
     if status in _DOWN:
-        if status == 502 and is_post:
-            return CutOff(f"the proxy before {place} lost ComfyUI on the way ({status})")
+        if is_post:
+            return CutOff(f"the proxy before {place} lost ComfyUI, perhaps on the way back ({status})")
         return Unreachable(
             f"the proxy before {place} does not reach ComfyUI ({status}); is it running?", refused=status in _REFUSED
         )

@@ -282,14 +282,34 @@ class Intake:
         records = self._ledger.store.files_with(digest)
         for record in sorted(records, key=lambda record: (record.gone, record.project != project)):
             known = self._ledger.file(record.project, record.path)
-            if known is not None and self._reach.is_gone(self._file((known.project, known.path))):
+            if known is None or not self._reach.is_gone(self._file((known.project, known.path))):
+                continue
+            if known.project == project or self._came_from(known, project):
                 return known
         return None
+
+    def _came_from(self, known: FileRecord, project: str) -> bool:
+        """Whether a file of another project came over into this one, and was not just dropped here as well.
+
+        A project that is not there may be unmounted: what came of it shows that it was renamed.
+        """
+        if self._came_along(known, project):
+            return True
+        latest = self._ledger.latest(known)
+        if self._has_a_project(known.project):
+            return not known.gone
+        return latest is None or latest.run is None
+
+    def _came_along(self, known: FileRecord, project: str) -> bool:
+        """Whether the outputs of a workflow lie in this project."""
+        return self._reach.is_folder(self._projects / project / "outputs" / workflow_name(known.path))
 
     def _follow(self, old: FileRecord, reading: Reading, at: datetime) -> None:
         project, path = reading.key
         self._missing.pop((old.project, old.path), None)
-        self._ledger.move_file(old, project=project, path=path, stamp=reading.stamp)
+        is_elsewhere = old.project != project and not self._came_along(old, project)
+        left_in = f"../{old.project}/" if is_elsewhere else ""
+        self._ledger.move_file(old, project=project, path=path, stamp=reading.stamp, left_in=left_in)
         logger.bind(project=project, job=path).info("moved here from {}/{}", old.project, old.path)
         moved = self._ledger.file(project, path)
         if moved is not None:

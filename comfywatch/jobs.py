@@ -128,7 +128,8 @@ class Job:
     ``number`` is ComfyUI's queue number. ``life`` counts the lives of the ComfyUI process as far as we saw them.
     ``suspected`` is when a loss was last laid to it. ``outcome`` is what history said, saved before the first download.
     ``held`` says why a person has to release it. ``fingerprint`` is that of the schemas and inventory for which it was
-    last found blocked. All times are UTC.
+    last found blocked. ``outputs`` is where its run lies, seen from its project, if its file has been moved since it
+    ended. All times are UTC.
     """
 
     id: int
@@ -153,6 +154,7 @@ class Job:
     problems: tuple[Problem, ...] = ()
     hint: str = ""
     fingerprint: str = ""
+    outputs: str = ""
     submitted: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None
@@ -192,6 +194,11 @@ class Job:
     def folder(self) -> str:
         """The run's folder below ``outputs/``, with ``/``."""
         return f"{workflow_name(self.path)}/{self.run_name}"
+
+    @property
+    def lies_in(self) -> str:
+        """Where its run lies, seen from its project, with ``/``."""
+        return self.outputs or f"outputs/{self.folder}"
 
 
 def workflow_name(path: str) -> str:

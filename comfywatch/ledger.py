@@ -96,9 +96,9 @@ class Ledger:
         self.store.save_file(record)
         self.changed.add(record.project)
 
-    def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp) -> None:
-        """A workflow was renamed or moved; its jobs go along."""
-        moved = self.store.move_file(old, project=project, path=path, stamp=stamp)
+    def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp, left_in: str = "") -> None:
+        """A workflow was renamed or moved; its jobs go along. ``left_in``: see ``Store.move_file``."""
+        moved = self.store.move_file(old, project=project, path=path, stamp=stamp, left_in=left_in)
         self.files[old.project].pop(old.path, None)
         self._keep_file(moved)
         for job in self.unfinished_of(old.project, old.path):

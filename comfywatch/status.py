@@ -135,7 +135,7 @@ def plain_entry(entry: Entry) -> dict[str, Any]:
         "reason": _cut(entry.reason),
         "run": job.run,
         "prompt_id": job.prompt_id,
-        "outputs": f"outputs/{job.folder}" if job.run and job.is_final else "",
+        "outputs": job.lies_in if job.run and job.is_final else "",
         "submitted": _second(job.submitted),
         "started": _second(job.started),
         "finished": _second(job.finished),

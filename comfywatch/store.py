@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from comfywatch.jobs import FINAL, Job, JobState, Post, Wish
+from comfywatch.jobs import FINAL, Job, JobState, Post, Wish, workflow_name
 from comfywatch.problems import Problem
 from comfywatch.settling import Stamp
 
@@ -82,8 +82,12 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     "ALTER TABLE jobs ADD COLUMN suspected TEXT;",
     "ALTER TABLE contents ADD COLUMN origin TEXT;",
+    "ALTER TABLE jobs ADD COLUMN outputs TEXT NOT NULL DEFAULT '';",
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
+
+
+_TABLES = frozenset({"files", "jobs", "contents", "requests", "facts"})
 
 
 class NewerSchema(Exception):
@@ -152,6 +156,7 @@ class Store:
         try:
             with _using():
                 self._migrate()
+                self._check()
         except BaseException:
             self._connection.close()
             raise
@@ -281,8 +286,18 @@ class Store:
             ),
         )
 
-    def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp) -> FileRecord:
-        """A workflow was renamed or moved: its record and all its jobs go along."""
+    def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp, left_in: str = "") -> FileRecord:
+        """A workflow was renamed or moved: its record and all its jobs go along.
+
+        ``left_in`` is the way from the new project to the one in which its outputs stay, empty if they came along.
+        """
+        if left_in or workflow_name(path) != workflow_name(old.path):
+            self._write(
+                "UPDATE jobs SET outputs = ? || CASE outputs WHEN '' THEN ? || printf('%03d', run) ELSE outputs END "
+                f"WHERE project = ? AND path = ? AND run IS NOT NULL AND state NOT IN ({_UNFINISHED}) "
+                "AND outputs NOT LIKE '../%'",
+                (left_in, f"outputs/{workflow_name(old.path)}/", old.project, old.path),
+            )
         self._write("DELETE FROM files WHERE project = ? AND path = ?", (old.project, old.path))
         self._write(
             "UPDATE jobs SET project = ?, path = ? WHERE project = ? AND path = ?",
@@ -370,6 +385,12 @@ class Store:
                 self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         self._connection.execute("COMMIT")
+
+    def _check(self) -> None:
+        """Whether it is what its version says: one put together from pieces counts as damaged."""
+        there = {name for (name,) in self._read("SELECT name FROM sqlite_master WHERE type = 'table'", ())}
+        if missing := _TABLES - there:
+            raise Damaged(f"it has no table {min(missing)}")
 
     def _schema(self) -> int:
         return int(self._value("PRAGMA user_version", ()))

@@ -111,7 +111,8 @@ class Desk:
         """Run a job to its end."""
         job = self.job(path, project)
         self.ledger.change(job.after(Fact.ACCEPTED, run=(job.run or 0) + 1, post=Post.ACCEPTED))
-        self.ledger.change(self.job(path, project).after(fact, finished=NOON))
+        job = self.ledger.change(self.job(path, project).after(fact, finished=NOON))
+        (self.projects / project / job.lies_in).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
@@ -480,6 +481,57 @@ def test_a_whole_project_that_was_renamed_takes_its_history_along(desk: Desk) ->
     assert desk.jobs("a.json", "film-2") == ["completed"]
     assert desk.jobs("shots/b.json", "film-2") == desk.jobs("shots/c.json", "film-2") == ["pending"]
     assert len(list(desk.ledger.store.files())) == 3
+
+
+def test_a_moved_workflow_says_where_its_outputs_stayed(desk: Desk) -> None:
+    desk.put("a.json", picture())
+    desk.see()
+    desk.end("a.json", Fact.COMPLETED)
+    for new, place in (
+        ("film/workflows/done/b.json", "outputs/a/001"),
+        ("show/workflows/b.json", "../film/outputs/a/001"),
+        ("show/workflows/c.json", "../film/outputs/a/001"),
+    ):
+        record = next(desk.ledger.store.files())
+        desk.move(f"{record.project}/workflows/{record.path}", new)
+        desk.settle()
+        project, _, path = new.split("/", 2)
+        assert desk.job(path, project).lies_in == place
+        assert (desk.projects / project / place).is_dir()
+
+
+def test_a_renamed_project_has_its_outputs_where_they_were(desk: Desk) -> None:
+    desk.put("a.json", picture())
+    desk.see()
+    desk.end("a.json", Fact.COMPLETED)
+    desk.move("film", "film-2")
+    desk.settle()
+    assert desk.job("a.json", "film-2").lies_in == "outputs/a/001"
+
+
+def test_the_same_content_in_another_project_runs_there_while_the_first_is_unmounted(desk: Desk) -> None:
+    desk.put("a.json", picture())
+    desk.see()
+    desk.end("a.json", Fact.COMPLETED)
+    desk.projects.joinpath("film").rename(desk.projects.parent / "unmounted")
+    desk.put("copy.json", picture(), "show")
+    desk.settle()
+    assert desk.jobs("copy.json", "show") == ["pending"]
+    (desk.projects.parent / "unmounted").rename(desk.projects / "film")
+    desk.settle()
+    assert desk.jobs("a.json") == ["completed"]
+
+
+def test_what_was_removed_long_ago_is_no_reason_not_to_run_in_another_project(desk: Desk) -> None:
+    desk.put("a.json", picture())
+    desk.see()
+    desk.end("a.json", Fact.COMPLETED)
+    desk.remove("a.json")
+    desk.see()
+    desk.see(20.0)
+    desk.put("a.json", picture(), "show")
+    desk.settle()
+    assert desk.jobs("a.json", "show") == ["pending"]
 
 
 def test_of_two_old_paths_the_one_that_is_missed_just_now_was_moved(desk: Desk) -> None:

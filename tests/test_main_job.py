@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -304,6 +306,16 @@ def test_what_is_dropped_while_the_daemon_still_gets_ready_is_an_order(world: Wo
     world.drop("meanwhile.json", picture(2))
     world.start(began_ns=began_ns)
     world.until_state("meanwhile.json", "completed")
+
+
+def test_the_daemon_began_when_its_process_did() -> None:
+    before = time.time_ns()
+    script = "import time; time.sleep(0.3); from comfywatch.began import began_ns; print(began_ns())"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
+    slack = 20_000_000  # the clocks of processes and of files go by ticks
+    assert before - slack <= int(said)
+    if sys.platform == "linux":
+        assert int(said) <= before + 250_000_000
 
 
 def test_an_input_file_of_the_project_is_sent_and_used(world: World) -> None:

@@ -270,6 +270,14 @@ def test_an_older_database_is_brought_forward_with_what_it_holds(
         other.execute("SELECT * FROM extra")
 
 
+def test_a_database_without_its_tables_is_damaged(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "db")) as other:
+        other.execute("CREATE TABLE jobs (id INTEGER)")
+        other.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    with pytest.raises(Damaged, match="no table contents"):
+        Store(tmp_path / "db")
+
+
 def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Store(tmp_path / "db")) as opened:
         job = opened.add_job(a_job(), b"x")

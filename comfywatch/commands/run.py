@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from comfywatch import BEGAN_NS, logs
+from comfywatch import logs
+from comfywatch.began import began_ns
 from comfywatch.commands.options import Unusable, settings_from, with_config
 
 
@@ -37,7 +38,7 @@ def run(ctx: click.Context, once: bool, url: str | None, config: Path | None) ->
     from comfywatch.store import Damaged, NewerSchema
 
     try:
-        code = Daemon(settings, once=once, began_ns=BEGAN_NS).run()
+        code = Daemon(settings, once=once, began_ns=began_ns()).run()
     except (AlreadyRunning, StateRefused, NewerSchema, BadSettings) as error:
         raise Unusable(str(error)) from error
     except Damaged as error:

@@ -179,7 +179,7 @@ def _workflow(record: FileRecord, job: Job, said: Plain, *, is_running: bool) ->
         "reason": (str(said.get("reason", "")) if is_same else "") or _reason(job, is_running=is_running),
         "prompt_id": job.prompt_id,
         "progress": _progress(said.get("progress")) if is_same else None,
-        "outputs": f"outputs/{job.folder}" if job.run and job.is_final else "",
+        "outputs": job.lies_in if job.run and job.is_final else "",
         "submitted": _moment(job.submitted),
         "started": _moment(job.started),
         "finished": _moment(job.finished),

@@ -96,6 +96,16 @@ class Comfy:
                 return None
             raise
 
+    def node_mappings(self) -> dict[str, Any]:
+        """Which package has which classes, as the server's ComfyUI-Manager knows it; empty where there is none."""
+        for path in ("/v2/customnode/getmappings", "/customnode/getmappings"):
+            try:
+                return self._session.ask(path, comfy_values.table, query={"mode": "local"})
+            except Refused as refused:
+                if refused.status not in {404, 405}:
+                    raise
+        return {}
+
     def post_prompt(self, body: bytes | Mapping[str, Any]) -> Accepted:
         """Queue a prompt; raises ``Rejected`` with the reasons.
 

@@ -11,6 +11,7 @@ from comfywatch.asks import Answer, Ask
 from comfywatch.collect import Collected, Collection
 from comfywatch.comfy_errors import ComfyError
 from comfywatch.inputs import InputFile
+from comfywatch.packages import PackageMap
 from comfywatch.tree import Forest
 
 
@@ -37,6 +38,18 @@ class Upload:
     url: str
     job: int
     files: tuple[InputFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindPackages:
+    """To the pool: which package has which class of node; answered by ``PackagesFound``.
+
+    The Manager of the ComfyUI at ``url`` is asked if ``answers``, else the one below ``comfyui_path``, if that is here.
+    """
+
+    url: str
+    answers: bool
+    comfyui_path: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +82,7 @@ class WatchProjects:
     folders: frozenset[str] = frozenset()
 
 
-Effect: TypeAlias = AskServer | Collect | Upload | Scan | WriteStatus | WriteFile | WatchProjects
+Effect: TypeAlias = AskServer | Collect | Upload | FindPackages | Scan | WriteStatus | WriteFile | WatchProjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +99,14 @@ class Uploaded:
     job: int
     names: Mapping[tuple[str, str], str]
     error: ComfyError | OSError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagesFound:
+    """What a Manager knows, for the jobs of the ComfyUI at ``url``; ``None`` if there is no Manager to ask."""
+
+    url: str
+    packages: PackageMap | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,4 +135,6 @@ class Woken:
     """There may be requests in the database, or it is time to stop."""
 
 
-Event: TypeAlias = Touched | Scanned | StatusWritten | WatchAdded | Woken | Answer | Collected | Uploaded
+Event: TypeAlias = (
+    Touched | Scanned | StatusWritten | WatchAdded | Woken | Answer | Collected | Uploaded | PackagesFound
+)

@@ -20,10 +20,28 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingClass:
+    """A class of node that is not installed; ``near`` is one that is, and is called nearly so."""
+
+    near: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingModel:
+    """A file that is not installed; ``near`` is one that is. ``alias_of`` is the workflow's name for ``name``."""
+
+    name: str
+    folder: str
+    near: str = ""
+    alias_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One sentence for a person, with its place in the workflow; empty strings where there is none.
 
-    ``traceback`` is ComfyUI's, line by line, for a failure at run time; it goes into ``result.yaml`` only.
+    ``traceback`` is ComfyUI's, line by line, for a failure at run time; it goes into ``result.yaml`` only. ``lacks`` is
+    what would have to be installed, for whoever knows where it can be had; it is not kept.
     """
 
     code: str
@@ -34,6 +52,7 @@ class Problem:
     input: str = ""
     severity: Severity = Severity.ERROR
     traceback: tuple[str, ...] = field(default=())
+    lacks: MissingClass | MissingModel | None = field(default=None, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """For a file or a database: keys in reading order, empty ones left out."""
@@ -48,7 +67,7 @@ class Problem:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Problem:
         """The opposite of ``as_dict``; unknown keys are left out."""
-        known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
+        known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain and f.name != "lacks"}
         known["severity"] = Severity(known.get("severity", Severity.ERROR))
         known["traceback"] = tuple(known.get("traceback", ()))
         return cls(**known)

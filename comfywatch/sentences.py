@@ -9,11 +9,11 @@ import difflib
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfywatch.model_folders import PLACES
-from comfywatch.problems import Problem
+from comfywatch.problems import MissingClass, MissingModel, Problem
 
 LONGEST = 120
 EXPORT = "In ComfyUI use Workflow > Export (API), and put the exported file here."
@@ -46,8 +46,9 @@ def shown(value: Any) -> str:
 
 
 def shortened(text: str, *, to: int = LONGEST) -> str:
-    """One line of at most ``to`` characters."""
+    """One line of at most ``to`` characters, without any that would steer a terminal."""
     line = " ".join(text[: 10 * to].split())
+    line = line if line.isprintable() else "".join(letter if letter.isprintable() else "�" for letter in line)
     return line if len(line) <= to else f"{line[: to - 1]}…"
 
 
@@ -83,15 +84,30 @@ def class_missing(
     node_id: str, node: Any, class_type: str, *, same: str | None = None, near: str | None = None
 ) -> Problem:
     """``same`` is the class that people see under this name, ``near`` one that is called nearly so."""
-    name = shortened(class_type)
-    message = f"{called(node_id, node)} is not installed in this ComfyUI."
-    fix = "Install the package that has it (ComfyUI-Manager finds it by this name), and restart ComfyUI."
-    if same is not None:
-        message = f"'{name}' is called {same} in workflow files."
-        fix = f"Write {same} as the class_type of node {shortened(node_id)}."
-    elif near is not None:
-        fix += f" Or did you mean {near}?"
-    return Problem(code="missing_node_type", message=message, fix=fix, node=node_id, class_type=class_type)
+    missing = Problem(
+        code="missing_node_type",
+        message=f"{called(node_id, node)} is not installed in this ComfyUI.",
+        fix=class_fix("Install the package that has it (ComfyUI-Manager finds it by this name)", near=near or ""),
+        node=node_id,
+        class_type=class_type,
+        lacks=MissingClass(near=near or ""),
+    )
+    return missing if same is None else class_misnamed(missing, same)
+
+
+def class_misnamed(problem: Problem, same: str) -> Problem:
+    """A missing class that is none: people see the class ``same`` under this name."""
+    return replace(
+        problem,
+        message=f"'{shortened(problem.class_type)}' is called {same} in workflow files.",
+        fix=f"Write {same} as the class_type of node {shortened(problem.node)}.",
+        lacks=None,
+    )
+
+
+def class_fix(how: str, *, near: str = "") -> str:
+    """``how`` the class is to be had, as the beginning of a sentence."""
+    return f"{how}, and restart ComfyUI." + (f" Or did you mean {near}?" if near else "")
 
 
 def model_missing(
@@ -99,18 +115,30 @@ def model_missing(
 ) -> Problem:
     """``near`` is one that is installed; ``alias_of`` the name in the workflow, if the config put ``wanted`` for it."""
     stands_for = f", which config.yaml puts for '{shortened(alias_of)}'," if alias_of else ""
-    fix = f"Put it into models/{PLACES.get(folder, folder)}/ of ComfyUI"
-    if near is not None:
-        pair = {alias_of or wanted: near}
-        fix += f", or use '{near}' (models: {json.dumps(pair, ensure_ascii=False)} in config.yaml)"
+    lacks = MissingModel(name=wanted, folder=folder, near=near or "", alias_of=alias_of)
     return Problem(
         code="value_not_in_list",
         message=f"Model '{shortened(wanted)}'{stands_for} is not installed in {folder}.",
-        fix=f"{fix}.",
+        fix=model_fix(lacks, f"put it into {place_of(folder)} of ComfyUI"),
         node=node_id,
         class_type=class_of(node),
         input=input_name,
+        lacks=lacks,
     )
+
+
+def model_fix(lacks: MissingModel, how: str) -> str:
+    """A name to copy, where one that is installed is near; else, or also, ``how`` the model is to be had."""
+    wanted = lacks.alias_of or lacks.name
+    if not lacks.near or len(wanted + lacks.near) > 2 * LONGEST:
+        return f"{how[0].upper()}{how[1:]}."
+    pair = json.dumps({wanted: lacks.near}, ensure_ascii=not (wanted + lacks.near).isprintable())
+    return f"Use '{lacks.near}', which is installed (models: {pair} in config.yaml), or {how}."
+
+
+def place_of(folder: str, below: str = "") -> str:
+    """Where a folder of models lies in ComfyUI; ``below`` are folders in it, each with its slash."""
+    return f"models/{PLACES.get(folder, folder)}/{below}"
 
 
 def no_prompt() -> Problem:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 from comfywatch.asks import Answer, Ask, Installed, Lying, Peek, Probe, Refresh
 from comfywatch.comfy_errors import Busy, CutOff, NotComfy, Unreachable
+from comfywatch.effects import FindPackages
 from comfywatch.inventory import Inventory
 from comfywatch.link import Link, ServerState, Standstill
+from comfywatch.packages import PackageMap
 from comfywatch.schemas import Schemas
 from comfywatch.settling import Stamp
 
@@ -30,6 +33,14 @@ PEEK_SECONDS = 30.0
 REFRESH_SECONDS = 3600.0
 REFRESH_AGAIN_SECONDS = 60.0
 """After a refresh that ComfyUI did not answer."""
+
+
+class Asked(Enum):
+    """Who was asked which package has a class: nobody yet, this machine alone, or the server as well."""
+
+    NOBODY = "nobody"
+    DISK = "disk"
+    SERVER = "server"
 
 
 @dataclass(slots=True)
@@ -51,6 +62,11 @@ class Server:
     asking: set[type[Ask]] = field(default_factory=set)
     posting: set[int] = field(default_factory=set)
     taking_out: set[int] = field(default_factory=set)
+    packages: PackageMap | None = None
+    """What a Manager knows of packages and their classes; asked for once a job lacks a class."""
+    wants_packages: bool = False
+    asked_for_packages: Asked = Asked.NOBODY
+    """Since it was last asked what it has: a Manager may have been installed meanwhile."""
     next_refresh: float = 0.0
     next_peek: float = 0.0
     next_adopt: float = 0.0
@@ -131,12 +147,22 @@ class Server:
     def refreshed(self, installed: Installed | None, *, now: float) -> None:
         """A refresh came back, or failed."""
         self.is_fresh = True
+        self.wants_packages, self.asked_for_packages = False, Asked.NOBODY
         self.next_refresh = now + (REFRESH_SECONDS if installed else REFRESH_AGAIN_SECONDS)
         if installed is not None:
             self.system = installed.stats
             limit = installed.features.get("max_upload_size")
             self.max_upload_bytes = limit if isinstance(limit, int) else None
             self.link = _with_version(self.link, installed.stats)
+
+    def find_packages(self) -> FindPackages | None:
+        """What to ask, if a job lacks a class and nobody was asked who has it."""
+        to_ask = Asked.SERVER if self.link.answers else Asked.DISK
+        if not self.wants_packages or self.asked_for_packages in {to_ask, Asked.SERVER}:
+            return None
+        self.asked_for_packages = to_ask
+        path = self.inventory.comfyui_path if self.inventory else None
+        return FindPackages(url=self.url, answers=self.link.answers, comfyui_path=path)
 
     def routine(self, *, now: float, peek: Callable[[], Peek | None]) -> list[Ask]:
         """What is due to be asked that has nothing to do with one job; ``peek`` says what to look for, if anything."""

@@ -10,6 +10,8 @@ _LOOPBACK = IPv4Network("127.0.0.0/8")
 # A parser of URLs skips some of these and a client's may read others in its own way.
 _NOT_IN_A_URL = re.compile(r"[\s\\\x00-\x1f\x7f\ud800-\udfff]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_SECRET_QUERY = re.compile(r"[?&](?:access_token|api_?key|key|token)=", re.IGNORECASE)
+_LONGEST_LINK = 300
 
 
 class BadUrl(ValueError):
@@ -36,6 +38,17 @@ def safe_url(url: str) -> str:
     scheme = re.match(r"\w+://", before)
     shown = f"{scheme[0] if scheme else ''}***"
     return shown if "?" in before else f"{shown}@{re.sub(r'(?s)[?].*', '?***', after)}"
+
+
+def shown_link(text: str) -> str:
+    """``text`` if it is an address that a person can open, from whomever it is; else, or with a password, empty."""
+    try:
+        parts = _split(text) if len(text) <= _LONGEST_LINK and text.isprintable() else None
+    except ValueError:
+        return ""
+    if parts is None or "@" in parts.netloc:
+        return ""
+    return text.partition("?")[0] if _SECRET_QUERY.search(text) else text
 
 
 def is_loopback(url: str) -> bool:

@@ -296,8 +296,9 @@ def test_a_missing_model_names_folder_and_mend(schemas: Schemas | None) -> None:
     assert (problem.node, problem.input, problem.code) == ("4", "ckpt_name", "value_not_in_list")
     assert problem.message == "Model 'flux1-dev-fp8.safetensors' is not installed in checkpoints."
     assert problem.fix == (
-        "Put it into models/checkpoints/ of ComfyUI, or use 'flux1-dev.safetensors' "
-        '(models: {"flux1-dev-fp8.safetensors": "flux1-dev.safetensors"} in config.yaml).'
+        "Use 'flux1-dev.safetensors', which is installed "
+        '(models: {"flux1-dev-fp8.safetensors": "flux1-dev.safetensors"} in config.yaml), '
+        "or put it into models/checkpoints/ of ComfyUI."
     )
     assert not is_invalid([problem])
 

@@ -14,8 +14,9 @@ from comfywatch.asks import Adopt, Answer, Ask, Installed, Look, Lying, Peek, Po
 from comfywatch.collect import Collected, Collection
 from comfywatch.comfy_values import Accepted
 from comfywatch.decide import Step, next_step, was_there_before
-from comfywatch.effects import AskServer, Collect, Effect, WriteFile
+from comfywatch.effects import AskServer, Collect, Effect, PackagesFound, WriteFile
 from comfywatch.follow import Follower
+from comfywatch.hardware import hardware
 from comfywatch.history import Outcome
 from comfywatch.jobs import Job, JobState, Wish
 from comfywatch.jobs import Post as PostStage
@@ -172,6 +173,20 @@ class Dispatcher:
                 logger.info("the inventory was changed by another program")
                 self._look_again(server, now=now)
 
+    def packages_found(self, event: PackagesFound, *, now: float) -> None:
+        """A Manager was asked which package has what is missing."""
+        server = self.servers.get(event.url)
+        if server is not None:
+            server.packages = event.packages
+            self.mend_again(now=now, server=server)
+
+    def mend_again(self, *, now: float, server: Server | None = None) -> None:
+        """More is known of where missing things can be had; ``server``: by the jobs of this one."""
+        for job in [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]:
+            its_server = self.servers.of(job, now=now)
+            if server is None or server is its_server:
+                self.submitter.mend_again(job, its_server)
+
     def _look_again(self, server: Server, *, now: float) -> None:
         """What is installed may have changed: so may what is blocked or not yet posted."""
         for job in list(self.ledger.jobs.values()):
@@ -180,6 +195,7 @@ class Dispatcher:
             if job.state is JobState.PENDING:
                 self.ledger.unexamined.add(job)
             elif job.state is JobState.BLOCKED:
+                server.wants_packages |= any(problem.code == "missing_node_type" for problem in job.problems)
                 self.submitter.free(job, server)
 
     def collected(self, result: Collected, *, now: float, at: datetime) -> None:
@@ -214,6 +230,8 @@ class Dispatcher:
 
     def _for_server(self, server: Server, *, now: float, at: datetime) -> Iterator[Effect]:
         asks: list[Ask] = []
+        if (find_packages := server.find_packages()) is not None:
+            yield find_packages
         if server.link.answers and self.knows_files:
             asks += self._follow_up(server, now=now, at=at)
             if server.link.takes_jobs:
@@ -342,7 +360,7 @@ class Dispatcher:
             folder=self.projects.folder(job.project),
             server=server.url,
             comfyui_version=server.link.version,
-            system=server.inventory.system if server.inventory else {},
+            system=hardware(server.system, server.inventory.system if server.inventory else {}),
             hint=job.hint,
             unique_names=self.settings.output_names == "unique",
             keep_previews=self.settings.previews == "keep",

@@ -23,6 +23,7 @@ from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import (
     Effect,
     Event,
+    PackagesFound,
     Scan,
     Scanned,
     StatusWritten,
@@ -39,6 +40,7 @@ from comfywatch.jobs import Fact, JobState
 from comfywatch.ledger import Ledger
 from comfywatch.projects import MANIFESTS, Projects
 from comfywatch.settings import Settings
+from comfywatch.shelf import Shelf
 from comfywatch.store import Store
 from comfywatch.submit import Rules, Submitter
 from comfywatch.tree import FolderStamp, Forest, to_watch
@@ -59,6 +61,7 @@ class Engine:
         self.settings = settings
         self.store = store
         self.ledger = Ledger(store)
+        self.shelf = Shelf(settings.references_file)
         self.projects = Projects(settings, names=_names(settings, store))
         is_first_start = store.fact(FIRST_SCAN) is None
         self.intake = Intake(
@@ -75,9 +78,10 @@ class Engine:
             _rules(settings),
             aliases=self._aliases,
             folder=self.projects.folder,
+            references=self.shelf.references,
             highest_run_on_disk=self._highest_run_on_disk,
         )
-        follower = Follower(self.ledger, hold_partial=settings.partial == "hold")
+        follower = Follower(self.ledger, hold_partial=settings.partial == "hold", mended=submitter.refusal_mended)
         self.dispatcher = Dispatcher(
             settings, self.ledger, self.projects, submitter, follower, must_adopt=is_first_start, now=now
         )
@@ -109,7 +113,9 @@ class Engine:
             case _:
                 self._came_back(event, now=now, at=at)
 
-    def _came_back(self, event: Answer | Collected | Uploaded | StatusWritten, *, now: float, at: datetime) -> None:
+    def _came_back(
+        self, event: Answer | Collected | Uploaded | PackagesFound | StatusWritten, *, now: float, at: datetime
+    ) -> None:
         """Something that was asked for is done, or could not be done."""
         match event:
             case Answer():
@@ -118,6 +124,8 @@ class Engine:
                 self.dispatcher.collected(event, now=now, at=at)
             case Uploaded():
                 self.dispatcher.poster.uploaded(event, now=now)
+            case PackagesFound():
+                self.dispatcher.packages_found(event, now=now)
             case StatusWritten():
                 self.board.written(event, now=now)
 
@@ -147,6 +155,8 @@ class Engine:
         self._choose_what_to_watch(forest)
         self.board.misplaced = (*forest.notices, *self.projects.notices_of_others())
         self.dispatcher.files_changed(now=now)
+        if self.shelf.has_changed():
+            self.dispatcher.mend_again(now=now)
         self._catch_up()
         ours = {name: tree for name, tree in forest.projects.items() if self.projects[name].is_ours}
         self.intake.look_through(replace(forest, projects=ours), now=now)

@@ -6,10 +6,10 @@ prompt was missed, when to try again) is kept in memory: after a crash it is fou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from loguru import logger
 
@@ -46,11 +46,20 @@ MAX_TRUNCATED = 3
 """Downloads that may end too early before the output counts as gone."""
 
 
+Mended: TypeAlias = Callable[[Job, tuple[Problem, ...], Server], tuple[Problem, ...]]
+"""Adds to the problems of a job on a server what mends them."""
+
+
+def _as_they_are(_job: Job, problems: tuple[Problem, ...], _server: Server) -> tuple[Problem, ...]:
+    return problems
+
+
 class Follower:
     """``absences``, ``retry_at`` (monotonic) and ``waits_for`` (a reason in words) are by job."""
 
-    def __init__(self, ledger: Ledger, *, hold_partial: bool) -> None:
+    def __init__(self, ledger: Ledger, *, hold_partial: bool, mended: Mended = _as_they_are) -> None:
         self._ledger = ledger
+        self._mended = mended
         self._hold_partial = hold_partial
         self.absences: dict[int, Absence] = {}
         self.retry_at: dict[int, float] = {}
@@ -75,9 +84,8 @@ class Follower:
             case None if result is not None:
                 self._accepted(job, result, server, now)
             case Rejected():
-                self._refused(
-                    job, problems_from_refusal(error.error, error.node_errors, self._prompt(job)), server, now
-                )
+                problems = problems_from_refusal(error.error, error.node_errors, self._prompt(job))
+                self._refused(job, self._mended(job, problems, server), server, now)
             case TooLarge():
                 self._refused(job, (endings.too_large(error),), server, now, fact=Fact.INVALID)
             case Broken():

@@ -22,6 +22,8 @@ from comfywatch.effects import (
     Collect,
     Effect,
     Event,
+    FindPackages,
+    PackagesFound,
     Scan,
     Scanned,
     StatusWritten,
@@ -34,6 +36,7 @@ from comfywatch.effects import (
     WriteStatus,
 )
 from comfywatch.inside import open_folder
+from comfywatch.package_search import find_packages
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
 from comfywatch.tree import Forest, read_forest
@@ -81,16 +84,23 @@ class Performer:
                 self._asker(url).ask(ask)
             case Collect():
                 self._collect(effect)
+            case WatchProjects():
+                self._watch(effect)
+            case _:
+                self._perform_in_pool(effect)
+
+    def _perform_in_pool(self, effect: Upload | FindPackages | Scan | WriteStatus | WriteFile) -> None:
+        match effect:
             case Upload():
                 self._workers.perform(lambda: self._answer(self._uploaded(effect)))
+            case FindPackages():
+                self._workers.perform(lambda: self._answer(self._packages(effect)))
             case Scan():
                 self._workers.perform(self._scan)
             case WriteStatus():
                 self._workers.perform(lambda: self._answer(self._written(effect)))
             case WriteFile(path=path, data=data):
                 self._workers.perform(lambda: _write(path, data))
-            case WatchProjects():
-                self._watch(effect)
 
     def _asker(self, url: str) -> Asker:
         if url not in self._askers:
@@ -132,6 +142,10 @@ class Performer:
 
     def _uploaded(self, effect: Upload) -> Uploaded:
         return self._uploader.perform(effect, self._client(effect.url), now_ns=time.time_ns())
+
+    def _packages(self, effect: FindPackages) -> PackagesFound:
+        comfy = self._client(effect.url) if effect.answers else None
+        return PackagesFound(url=effect.url, packages=find_packages(comfy, effect.comfyui_path))
 
     def _scan(self) -> None:
         start = time.monotonic()

@@ -16,13 +16,17 @@ from comfywatch.chains import Reference, circle
 from comfywatch.inputs import WAITS_FOR_FILES, InputFile, in_a_circle, input_files, lacking
 from comfywatch.jobs import Fact, Job, JobState, Post, workflow_name
 from comfywatch.ledger import Ledger
-from comfywatch.problems import Problem, Severity, errors
+from comfywatch.mends import Sources, lacks_something, mended, needed_later
+from comfywatch.model_folders import ModelInputs
+from comfywatch.problems import MissingClass, Problem, Severity, errors
+from comfywatch.references import References
 from comfywatch.server import Server
 from comfywatch.submission import post_body, prepared
 from comfywatch.validation import is_invalid, partial_outputs, respell, validate
 from comfywatch.workflow import Dropped, NotAWorkflow, NotJson
 
 PARTIAL = "partial_outputs"
+MAY_BE_MISSING = frozenset({"missing_node_type", "value_not_in_list"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +57,14 @@ class Submitter:
         *,
         aliases: Callable[[str], Mapping[str, str]],
         folder: Callable[[str], Path],
+        references: Callable[[], References],
         highest_run_on_disk: Callable[[str, str], int],
     ) -> None:
         self._ledger = ledger
         self._rules = rules
         self._aliases = aliases
         self._folder = folder
+        self._references = references
         self._highest_run_on_disk = highest_run_on_disk
         self.examined: dict[int, str] = {}
 
@@ -92,6 +98,14 @@ class Submitter:
             logger.bind(project=job.project, job=job.path).info("no longer blocked")
             self._ledger.change(job.after(Fact.FREED, problems=(), fingerprint=""))
 
+    def mend_again(self, job: Job, server: Server) -> None:
+        """Say anew of a blocked job what mends it: more is known of that. What blocks it is the same."""
+        if not any(problem.code in MAY_BE_MISSING for problem in job.problems):
+            return
+        problems = self.problems(job, server)
+        if errors(problems) and problems != job.problems:
+            self._ledger.change(replace(job, problems=problems))
+
     def block(self, job: Job, problem: Problem, server: Server) -> None:
         """It cannot be submitted as things are."""
         self._stop(job, Fact.BLOCKED, (problem,), server)
@@ -112,6 +126,7 @@ class Submitter:
             aliases=self._aliases(job.project),
             deny_nodes=self._rules.deny_nodes,
         )
+        found = self.mended(dropped, found, server)
         found += dropped.remarks()
         found += tuple(self._lacking(job, server))
         if (
@@ -123,6 +138,23 @@ class Submitter:
         if self._rules.hold_partial:
             return (would_be_partial(parts.dropped), *found)
         return tuple(problem if problem.code == "node_denied" else warning(problem) for problem in found)
+
+    def refusal_mended(self, job: Job, problems: tuple[Problem, ...], server: Server) -> tuple[Problem, ...]:
+        """The same for what ComfyUI says of a prompt that was posted."""
+        try:
+            return self.mended(self._ledger.prompt(job), problems, server)
+        except (NotJson, NotAWorkflow):
+            return problems
+
+    def mended(self, dropped: Dropped, problems: tuple[Problem, ...], server: Server) -> tuple[Problem, ...]:
+        """With where what is missing can be had, and what more will be missing then."""
+        if not lacks_something(problems):
+            return problems
+        server.wants_packages |= any(isinstance(problem.lacks, MissingClass) for problem in problems)
+        sources = Sources.of(server.schemas, server.inventory, references=self._references(), manager=server.packages)
+        models = ModelInputs(schemas=server.schemas, inventory=server.inventory)
+        later = needed_later(dropped.prompt, problems, models, sources, saved=dropped.saved)
+        return (*mended(problems, sources, saved=dropped.saved), *later)
 
     def input_files(self, job: Job, server: Server) -> list[InputFile]:
         """The files that a job's prompt names; raises as ``Ledger.prompt`` does."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,15 @@ import click
 
 from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
 from comfywatch.commands.terminal import coloured, say
-from comfywatch.problems import Problem
+from comfywatch.problems import MissingClass, Problem
 
 if TYPE_CHECKING:
     from comfywatch.inventory import Inventory
+    from comfywatch.mends import Sources
+    from comfywatch.packages import PackageMap
     from comfywatch.schemas import Schemas
     from comfywatch.settings import Settings
+    from comfywatch.workflow import Dropped
 
 KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
 """Of each problem in the output of ``--json``, all of them always there."""
@@ -30,6 +33,59 @@ _FINDINGS = frozenset({"rejected", "partial"})
 _V3_CHECKED_SINCE = (0, 8)
 _PATIENCE = 10.0
 """Seconds in which ComfyUI has to answer a check."""
+_MANAGERS_PATIENCE = 2.0
+"""Seconds in which its Manager has to say who has a class: the check does not hang on that."""
+
+
+class _Mends:
+    """What says where missing things can be had: found once, and only if something is missing.
+
+    Without ``settings`` that is only what comes with the workflow and with comfywatch.
+    """
+
+    def __init__(self, schemas: Schemas | None, inventory: Inventory | None, settings: Settings | None) -> None:
+        self._schemas = schemas
+        self._inventory = inventory
+        self._settings = settings
+        self._sources: Sources | None = None
+        self._has_asked_manager = False
+
+    def add(self, dropped: Dropped, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """The problems of a workflow, with what mends them."""
+        from comfywatch.mends import lacks_something, mended, needed_later
+        from comfywatch.model_folders import ModelInputs
+
+        if not lacks_something(problems):
+            return problems
+        sources = self._found(is_class_missing=any(isinstance(problem.lacks, MissingClass) for problem in problems))
+        models = ModelInputs(schemas=self._schemas, inventory=self._inventory)
+        later = needed_later(dropped.prompt, problems, models, sources, saved=dropped.saved)
+        return (*mended(problems, sources, saved=dropped.saved), *later)
+
+    def _found(self, *, is_class_missing: bool) -> Sources:
+        if self._sources is None:
+            self._sources = self._without_manager()
+        if is_class_missing and not self._has_asked_manager:
+            self._has_asked_manager = True
+            self._sources = replace(self._sources, manager=self._manager())
+        return self._sources
+
+    def _without_manager(self) -> Sources:
+        from comfywatch.mends import Sources
+        from comfywatch.references import References
+        from comfywatch.shelf import Shelf
+
+        references = Shelf(self._settings.references_file).references() if self._settings else References()
+        return Sources.of(self._schemas, self._inventory, references=references)
+
+    def _manager(self) -> PackageMap | None:
+        """Of the server if it answers at once, else of this machine."""
+        from comfywatch.package_search import find_packages
+
+        if self._settings is None:
+            return None
+        with open_comfy(self._settings, timeout=_MANAGERS_PATIENCE) as comfy:
+            return find_packages(comfy, self._inventory.comfyui_path if self._inventory else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +97,7 @@ class _Known:
     aliases: Mapping[str, str] = field(default_factory=dict)
     deny_nodes: tuple[str, ...] = ()
     missing: str = ""
+    mends: _Mends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +157,10 @@ def check(
 
 def _from_file(path: str) -> _Known:
     try:
-        return _Known(schemas=_read_schemas(Path(path)))
+        schemas = _read_schemas(Path(path))
     except (OSError, ValueError) as error:
         raise Unusable(f"--object-info: {path} cannot be read: {_why(error)}.") from error
+    return _Known(schemas=schemas, mends=_Mends(schemas, None, None))
 
 
 def _from_state(settings: Settings) -> _Known:
@@ -112,12 +170,14 @@ def _from_state(settings: Settings) -> _Known:
         schemas = _read_schemas(settings.object_info_file)
     except (OSError, ValueError):
         schemas, missing = _from_server(settings)
+    inventory = _read_inventory(settings.inventory_file)
     return _Known(
         schemas=schemas,
-        inventory=_read_inventory(settings.inventory_file),
+        inventory=inventory,
         aliases=settings.models,
         deny_nodes=settings.deny_nodes,
         missing=missing,
+        mends=_Mends(schemas, inventory, settings),
     )
 
 
@@ -192,7 +252,8 @@ def _check(file: str, known: _Known) -> _Checked:
         deny_nodes=known.deny_nodes,
         uploaded=(),
     )
-    shown = as_answered(problems, known.schemas) if known.schemas else problems
+    shown = known.mends.add(dropped, problems)
+    shown = as_answered(shown, known.schemas) if known.schemas else shown
     shown += dropped.remarks()
     return _Checked(file=file, format="api", verdict=verdict_of(prompt, problems, known.schemas), problems=shown)
 

@@ -1,61 +1,61 @@
-"""What usually lies behind a failure at run time, and what mends it: a table, read from the top."""
+"""What usually lies behind a failure at run time, and what mends it: ``data/hints.json``, read from the top.
+
+Signs are looked for in the exception's type and message, and case does not count. What is told by the words of one
+failure alone stands before what fits many; where no sign fits, the package in whose code it happened is named.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 
+from comfywatch import shipped
 from comfywatch.problems import Problem
 
-HINTS: tuple[tuple[str, str], ...] = (
-    (
-        r"out of memory|OutOfMemory|CUBLAS_STATUS_ALLOC_FAILED|not enough memory",
-        "The graphics card ran out of memory. Make the picture or the batch smaller, use a smaller (fp8, GGUF) model, "
-        "close other programs that use the card, or run 'comfywatch free' and then 'comfywatch retry'.",
-    ),
-    (
-        r"No space left on device|Errno 28",
-        "The disk of the machine that runs ComfyUI is full. Make room there, then run 'comfywatch retry'.",
-    ),
-    (
-        r"must have the same dtype|expected scalar type|BFloat16.*not|Half.*not implemented",
-        "Two parts of the model have different precision. Use the text encoder, VAE and model that belong together, "
-        "or start ComfyUI without a precision flag.",
-    ),
-    (
-        r"size mismatch|mat1 and mat2 shapes|Error\(s\) in loading state_dict|Could not detect model type",
-        "The model does not fit its loader or the other models. Check that model, text encoder, VAE and LoRA are of "
-        "one family.",
-    ),
-    (
-        r"incomplete metadata|HeaderTooLarge|InvalidHeader|invalid load key|UnpicklingError|file not fully covered",
-        "A model file is damaged or empty. Download it again.",
-    ),
-    (
-        r"cannot identify image|UnidentifiedImageError|truncated|image file is truncated",
-        "An input picture is damaged. Save it again as PNG, and put it into the project's inputs/.",
-    ),
-    (
-        r"No such file or directory|FileNotFoundError|Errno 2\b",
-        "A file that the workflow names is not on the machine that runs ComfyUI.",
-    ),
-    (
-        r"api[_ ]key|Unauthorized|Please login",
-        "A partner node needs an account. Log in to ComfyUI's own window, or use another node.",
-    ),
-)
-"""Pattern (searched in exception type and message, case does not count) and what to say."""
+_LONGEST = 20_000
+"""Characters of a message that are searched; some print whole tensors."""
+_IN_PACKAGE = re.compile(r"custom_nodes[/\\](?P<package>[^/\\\"'\n]{1,100})[/\\]")
 
-_COMPILED = tuple((re.compile(pattern, re.IGNORECASE), hint) for pattern, hint in HINTS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """``sign`` is the pattern of all its signs; ``text`` says the cause, and then what to do."""
+
+    sign: re.Pattern[str]
+    text: str
+
+
+@cache
+def known_hints() -> tuple[Hint, ...]:
+    """Those of the table; the first that fits counts."""
+    return tuple(
+        Hint(sign=re.compile("|".join(row["signs"]), re.IGNORECASE), text=f"{row['cause']} {row['mend']}")
+        for row in shipped.load("hints.json")["hints"]
+    )
 
 
 def hint_for(problems: Iterable[Problem]) -> str:
     """The hint for the first problem that has one, else an empty text."""
-    for problem in problems:
-        if problem.code != "execution_error":
-            continue
-        text = problem.message + (problem.traceback[-1] if problem.traceback else "")
-        for pattern, hint in _COMPILED:
-            if pattern.search(text):
-                return hint
+    failures = [problem for problem in problems if problem.code == "execution_error"]
+    told = (_by_sign(problem) for problem in failures)
+    where = (_by_place(problem) for problem in failures)
+    return next(filter(None, (*told, *where)), "")
+
+
+def _by_sign(problem: Problem) -> str:
+    text = problem.message[:_LONGEST] + (problem.traceback[-1][:_LONGEST] if problem.traceback else "")
+    return next((hint.text for hint in known_hints() if hint.sign.search(text)), "")
+
+
+def _by_place(problem: Problem) -> str:
+    """The package of the innermost step that is one's: what it raises is its own."""
+    for line in reversed(problem.traceback):
+        if found := _IN_PACKAGE.search(line[:_LONGEST]):
+            package = " ".join(found["package"].split())
+            return (
+                f"This is the own failure of a package of nodes, {package}. The message says what it wants; "
+                "else update it, or ask where it is at home."
+            )
     return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from comfywatch import core_nodes, model_links, packages, sentences
@@ -104,19 +105,19 @@ def needed_later(
         for name, value in inputs_of(node).items()
         if isinstance(value, str) and looks_like_model(value) and value not in known and not _is_listed(models, value)
     )
-    for _, (node_id, node, name, value) in zip(range(MAX_LATER), found, strict=False):
+    for node_id, node, name, value in islice(found, MAX_LATER):
         folder = next(iter(models.folders(class_of(node), name)), "")
         lacks = MissingModel(name=value, folder=folder)
-        problem = Problem(
+        yield Problem(
             code=LATER,
             message=f"{called(node_id, node)} needs the model '{shortened(value)}', which ComfyUI does not list yet.",
+            fix=_model_fix(lacks, sources, wanted),
             node=node_id,
             class_type=class_of(node),
             input=name,
             severity=Severity.WARNING,
             lacks=lacks,
         )
-        yield replace(problem, fix=_model_fix(lacks, sources, wanted))
 
 
 def _is_listed(models: ModelInputs, name: str) -> bool:
@@ -158,12 +159,15 @@ def _place(folder: str, below: str) -> str:
 
 
 def _links(lacks: MissingModel, sources: Sources, wanted: Wanted) -> Iterator[ModelLink]:
-    """All that is known, the nearest to the workflow first; the catalogue only where the others say nothing."""
+    """All that is said, the workflow's own first; the catalogue's where none of them leads to the file itself."""
     names = dict.fromkeys(filter(None, (lacks.name, lacks.alias_of)))
     said = [
         link
         for name in names
-        for links in (wanted.models.of(name, lacks.folder), sources.references.of(name, lacks.folder))
+        for links in (
+            wanted.models.of(name, lacks.folder) or wanted.models.named(name),
+            sources.references.of(name, lacks.folder),
+        )
         for link in links
     ]
     yield from said

@@ -1,11 +1,12 @@
-"""Asking who has a class of node: the server's own Manager, else the map of a ComfyUI-Manager on this machine."""
+"""Asking who has a class of node: the server's own Manager, else the map of a ComfyUI-Manager on this machine.
+
+Most have neither, and what goes wrong here keeps nobody from anything: it is not said.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-
-from loguru import logger
 
 from comfywatch import files
 from comfywatch.comfy import Comfy
@@ -25,8 +26,7 @@ def find_packages(comfy: Comfy | None, comfyui_path: str | None) -> PackageMap |
 def _from_server(comfy: Comfy) -> PackageMap | None:
     try:
         mappings = comfy.node_mappings()
-    except ComfyError as error:
-        logger.debug("the server's Manager does not say which package has a class: {}", error)
+    except ComfyError:
         return None
     return PackageMap.of_manager(mappings) if mappings else None
 
@@ -36,10 +36,7 @@ def _from_disk(comfyui_path: str | None) -> PackageMap | None:
         path = Path(str(comfyui_path)) / "custom_nodes" / folder / _MAP
         try:
             mappings = json.loads(files.read_regular(path, max_bytes=MAX_BYTES)[0])
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, RecursionError) as error:
-            logger.debug("{} cannot be read: {}", path, error)
+        except (OSError, ValueError, RecursionError):
             continue
         return PackageMap.of_manager(mappings)
     return None

@@ -12,15 +12,23 @@ from comfywatch.history import Outcome, OutputFile
 from comfywatch.jobs import Job, JobState
 from comfywatch.link import Link, ServerState
 from comfywatch.manifest import read_manifest
+from comfywatch.mends import Sources, mended
 from comfywatch.problems import Problem
+from comfywatch.references import References
 from tests.documents import DOCS, blocks, first_words, rows, section, words
 from tests.world import text_to_image
 
 PAGE = DOCS / "projects.md"
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PROMPT_ID = "6613e2a1-7c0d-4c55-9d52-0f5f0a3f6a10"
+FLUX = b"""
+### FLUX.1-dev
+- **Download**: https://huggingface.co/black-forest-labs/FLUX.1-dev
+- **Files**: `flux1-dev.safetensors` (23.8 GB)
+"""
 PROMPT = text_to_image(seed=42, steps=20)
-PROBLEM = sentences.model_missing("4", PROMPT["4"], "ckpt_name", "flux1-dev.safetensors", "checkpoints")
+MISSING = sentences.model_missing("4", PROMPT["4"], "ckpt_name", "flux1-dev.safetensors", "checkpoints")
+(PROBLEM,) = mended([MISSING], Sources(references=References.read(FLUX)))
 OUTCOME = Outcome(
     state=JobState.COMPLETED,
     files=(OutputFile(node="9", key="images", filename="ComfyUI_00001_.png", subfolder="", kind="output"),),
@@ -122,7 +130,15 @@ def _result_document() -> dict[str, Any]:
         folder=Path("projects/my-film"),
         server="http://127.0.0.1:8188",
         comfyui_version="0.3.64",
-        system={"gpu": "NVIDIA GeForce RTX 4090", "vram_total_gb": 24.0, "vram_free_gb": 21.3},
+        system={
+            "gpu": "NVIDIA GeForce RTX 4090",
+            "vram_total_gb": 24.0,
+            "vram_free_gb": 21.3,
+            "ram_total_gb": 63.9,
+            "os": "linux",
+            "python": "3.12.4",
+            "pytorch": "2.8.0+cu128",
+        },
     )
     (file, name), *_ = collect.names_of(task)
     output = {"path": name, "name": file.filename, "node": file.node, "kind": file.key, "bytes": 64738}

@@ -47,6 +47,8 @@ class _Mends:
         self._schemas = schemas
         self._inventory = inventory
         self._settings = settings
+        self.version: str | None = None
+        """ComfyUI's, if a person says it."""
         self._sources: Sources | None = None
         self._has_asked_manager = False
 
@@ -76,7 +78,8 @@ class _Mends:
         from comfywatch.shelf import Shelf
 
         references = Shelf(self._settings.references_file).references() if self._settings else References()
-        return Sources.of(self._schemas, self._inventory, references=references)
+        sources = Sources.of(self._schemas, self._inventory, references=references)
+        return sources if self.version is None else replace(sources, comfyui_version=self.version)
 
     def _manager(self) -> PackageMap | None:
         """Of the server if it answers at once, else of this machine."""
@@ -145,6 +148,7 @@ def check(
     """
     known = _from_file(object_info) if object_info is not None else _from_state(settings_from(config))
     _set_version(known.schemas, comfyui_version)
+    known.mends.version = comfyui_version
     verdicts: Counter[str] = Counter()
     for file in files:
         checked = _check(file, known)

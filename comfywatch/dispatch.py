@@ -171,6 +171,8 @@ class Dispatcher:
         for server in self.servers:
             if self.servers.reread_inventory(server):
                 logger.info("the inventory was changed by another program")
+                if server.wants_to_be_asked(now=now):
+                    continue  # what it says of itself is looked at then
                 self._look_again(server, now=now)
 
     def packages_found(self, event: PackagesFound, *, now: float) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
@@ -60,8 +61,16 @@ def read_inventory(path: Path) -> Inventory | None:
 
 def from_server(found: Installed, before: Inventory | None, *, at: datetime) -> tuple[Inventory, Schemas]:
     """What the server answered, merged into what was there."""
-    new = Inventory.online(found.stats, found.object_info.keys(), found.models, at)
+    packages = packages_of(found.object_info)
+    new = Inventory.online(found.stats, found.object_info.keys(), found.models, at, packages=packages)
     return merge(before, new), Schemas.read(found.object_info)
+
+
+def packages_of(object_info: Mapping[str, Any]) -> set[str]:
+    """The packages in ``custom_nodes/`` that its node classes come from."""
+    modules = [schema.get("python_module") for schema in object_info.values() if isinstance(schema, Mapping)]
+    prefix = "custom_nodes."
+    return {name.removeprefix(prefix) for name in modules if isinstance(name, str) and name.startswith(prefix)}
 
 
 def written(place: Place, found: Installed, inventory: Inventory) -> list[WriteFile]:

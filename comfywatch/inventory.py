@@ -16,23 +16,18 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Any
 
+from comfywatch.device import gpu_name, system_of
+from comfywatch.folder_names import Lists, both_names, elsewhere, mirrored
+
 FRESH_FOR = timedelta(hours=1)
 NO_MODEL_FOLDERS = frozenset({"custom_nodes", "configs", "datasets"})
 """What ``/models`` lists beside the folders of models."""
 
-_OTHER_NAME = {
-    "clip": "text_encoders",
-    "text_encoders": "clip",
-    "unet": "diffusion_models",
-    "diffusion_models": "unet",
-}
-_OLD_NAMES = ("clip", "unet")
 _KEYS = (
     "last_updated", "mode", "comfyui_version", "comfyui_path", "system", "models", "custom_nodes", "node_classes"
 )  # fmt: skip
 _UNCONFIRMED = "unconfirmed_folders"
-_DEVICE = re.compile(r"^[a-z]+:\d+ ")
-_ALLOCATOR = re.compile(r" : \w+$")
+_CLASSES_FROM = "node_classes_from"
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
@@ -47,6 +42,12 @@ class Mode(StrEnum):
     OFFLINE = "offline"
 
 
+class ClassesFrom(StrEnum):
+    """How the node classes were found, where it was not the server that named them."""
+
+    SOURCES = "sources"
+
+
 class Known(Enum):
     """What an inventory can say about one model."""
 
@@ -55,14 +56,12 @@ class Known(Enum):
     UNKNOWN = "not confirmed"
 
 
-Lists = Mapping[str, tuple[str, ...] | None]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """One state of ComfyUI's installation; ``None`` is "not known" everywhere.
 
-    ``unconfirmed`` are folders in ``models`` whose lists are not this server's own. ``extra`` are keys of others, and
+    ``unconfirmed`` are folders in ``models`` whose lists are not this server's own; ``classes_from`` says where
+    ``node_classes`` are from, if not from a server. ``extra`` are keys of others, and
     values of our keys that could not be read.
     """
 
@@ -74,6 +73,7 @@ class Inventory:
     models: Lists = field(default_factory=dict)
     custom_nodes: tuple[str, ...] | None = None
     node_classes: frozenset[str] | None = None
+    classes_from: ClassesFrom | None = None
     unconfirmed: frozenset[str] = frozenset()
     extra: Mapping[str, Any] = field(default_factory=dict)
     _spellings: dict[str, dict[str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -113,8 +113,8 @@ class Inventory:
             last_updated=at.astimezone(UTC),
             mode=Mode.ONLINE,
             comfyui_version=_version(system.get("comfyui_version") if isinstance(system, Mapping) else None),
-            system=_system(stats.get("devices")),
-            models=_mirrored(lists),
+            system=system_of(stats.get("devices")),
+            models=mirrored(lists),
             custom_nodes=None if packages is None else tuple(sorted(packages)),
             node_classes=frozenset(node_classes),
         )
@@ -133,6 +133,8 @@ class Inventory:
         }
         plain = {key: self.extra.get(key) if known[key] is None else known[key] for key in _KEYS}
         plain |= {key: value for key, value in self.extra.items() if key not in plain}
+        if self.classes_from is not None:
+            plain[_CLASSES_FROM] = self.classes_from.value
         if self.unconfirmed:
             plain[_UNCONFIRMED] = sorted(self.unconfirmed)
         try:
@@ -144,21 +146,32 @@ class Inventory:
         """Whether the model ``name`` lies in ``folder``, under either name of the folder and with either separator."""
         if normalised(name) in self.spellings(folder):
             return Known.YES
-        denies = any(self.models.get(key) is not None and key not in self.unconfirmed for key in _both_names(folder))
-        return Known.NO if denies and self.mode is Mode.ONLINE else Known.UNKNOWN
+        if any(self.is_own(key) for key in both_names(folder)):
+            return Known.NO
+        return Known.YES if self._others_list(folder, normalised(name)) else Known.UNKNOWN
+
+    def is_own(self, folder: str) -> bool:
+        """Whether there is a list of ``folder`` that the server itself gave."""
+        is_there = self.models.get(folder) is not None
+        return is_there and self.mode is Mode.ONLINE and folder not in self.unconfirmed
+
+    def _others_list(self, folder: str, name: str) -> bool:
+        """Whether another tool has the model under its own name of the folder."""
+        places = elsewhere(folder, name)
+        return any(not self.is_own(other) and called in self.spellings(other) for other, called in places)
 
     def spelling(self, folder: str, name: str) -> str | None:
         r"""The server's own spelling of ``name``, with its ``\`` or ``/``; ``None`` if the folder does not list it."""
         found = self.spellings(folder).get(normalised(name))
         if found is None or found == name:
             return found
-        return name if any(name in (self.models.get(key) or ()) for key in _both_names(folder)) else found
+        return name if any(name in (self.models.get(key) or ()) for key in both_names(folder)) else found
 
     def spellings(self, folder: str) -> Mapping[str, str]:
         """Normalised names in ``folder`` to the server's own."""
         found = self._spellings.get(folder)
         if found is None:
-            lists = [self.models.get(key) or () for key in _both_names(folder)]
+            lists = [self.models.get(key) or () for key in both_names(folder)]
             found = self._spellings[folder] = {normalised(name): name for names in lists for name in names}
         return found
 
@@ -180,7 +193,7 @@ class Inventory:
 
     def with_folder(self, folder: str, names: Iterable[str]) -> Inventory:
         """With the server's new list of one folder."""
-        lists = _mirrored({folder: tuple(names)})
+        lists = mirrored({folder: tuple(names)})
         return replace(self, models={**self.models, **lists}, unconfirmed=self.unconfirmed - lists.keys())
 
 
@@ -213,31 +226,6 @@ def normalised(name: str) -> str:
     return name.replace("\\", "/")
 
 
-def _both_names(folder: str) -> tuple[str, ...]:
-    other = _OTHER_NAME.get(folder)
-    return (folder,) if other is None else (other, folder)
-
-
-def _mirrored(lists: Lists) -> Lists:
-    old = {name: lists[_OTHER_NAME[name]] for name in _OLD_NAMES if _OTHER_NAME[name] in lists}
-    return {**lists, **old}
-
-
-def _system(devices: Any) -> dict[str, Any]:
-    first = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], Mapping) else {}
-    name = first.get("name")
-    found = {
-        "gpu": _ALLOCATOR.sub("", _DEVICE.sub("", name)) if isinstance(name, str) else None,
-        "vram_total_gb": _gigabytes(first.get("vram_total")),
-        "vram_free_gb": _gigabytes(first.get("vram_free")),
-    }
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _gigabytes(count: Any) -> float | None:
-    return round(count / 1024**3, 1) if isinstance(count, int | float) and not isinstance(count, bool) else None
-
-
 def _parsed(plain: dict[str, Any]) -> Inventory:
     models = plain.get("models")
     system = plain.get("system")
@@ -247,17 +235,26 @@ def _parsed(plain: dict[str, Any]) -> Inventory:
         "mode": _mode(plain.get("mode")),
         "comfyui_version": _version(plain.get("comfyui_version")),
         "comfyui_path": _text(plain.get("comfyui_path")),
-        "system": system if isinstance(system, dict) else {},
+        "system": _known_gpu(system) if isinstance(system, dict) else {},
         "models": {key: _names(names) for key, names in models.items()} if isinstance(models, dict) else {},
         "custom_nodes": _names(plain.get("custom_nodes")),
         "node_classes": None if classes is None else frozenset(classes),
     }
-    unread = {key: value for key, value in plain.items() if understood.get(key) is None and key != _UNCONFIRMED}
+    source = plain.get(_CLASSES_FROM)
+    marked = ClassesFrom(source) if source in list(ClassesFrom) else None
+    taken = {_UNCONFIRMED} if marked is None else {_UNCONFIRMED, _CLASSES_FROM}
+    unread = {key: value for key, value in plain.items() if understood.get(key) is None and key not in taken}
     return Inventory(
         **understood,
+        classes_from=marked,
         unconfirmed=frozenset(_names(plain.get(_UNCONFIRMED)) or ()),
         extra={key: value for key, value in unread.items() if value is not None or key not in understood},
     )
+
+
+def _known_gpu(system: dict[str, Any]) -> dict[str, Any]:
+    gpu = system.get("gpu")
+    return {**system, "gpu": gpu_name(gpu)} if isinstance(gpu, str) else system
 
 
 def _names(value: Any) -> tuple[str, ...] | None:

@@ -15,10 +15,14 @@ from comfywatch.schemas import Schemas
 Folders = tuple[str, ...]
 
 BY_CLASS: Mapping[tuple[str, str], Folders] = {
+    ("ADE_AnimateDiffLoaderGen1", "model_name"): ("animatediff_models",),
+    ("ADE_AnimateDiffLoaderWithContext", "model_name"): ("animatediff_models",),
+    ("ADE_LoadAnimateDiffModel", "model_name"): ("animatediff_models",),
     ("CLIPLoaderGGUF", "clip_name"): ("clip_gguf", "text_encoders"),
     ("CLIPVisionLoader", "clip_name"): ("clip_vision",),
     ("DualCLIPLoaderGGUF", "clip_name1"): ("clip_gguf", "text_encoders"),
     ("DualCLIPLoaderGGUF", "clip_name2"): ("clip_gguf", "text_encoders"),
+    ("FaceRestoreModelLoader", "model_name"): ("facerestore_models",),
     ("FrameInterpolationModelLoader", "model_name"): ("frame_interpolation",),
     ("LTXAVTextEncoderLoader", "text_encoder"): ("text_encoders",),
     ("LatentUpscaleModelLoader", "model_name"): ("latent_upscale_models",),
@@ -37,6 +41,7 @@ BY_CLASS: Mapping[tuple[str, str], Folders] = {
     ("TripleCLIPLoaderGGUF", "clip_name1"): ("clip_gguf", "text_encoders"),
     ("TripleCLIPLoaderGGUF", "clip_name2"): ("clip_gguf", "text_encoders"),
     ("TripleCLIPLoaderGGUF", "clip_name3"): ("clip_gguf", "text_encoders"),
+    ("UltralyticsDetectorProvider", "model_name"): ("ultralytics",),
     ("UnetLoaderGGUF", "unet_name"): ("unet_gguf",),
     ("UnetLoaderGGUFAdvanced", "unet_name"): ("unet_gguf",),
     ("UpscaleModelLoader", "model_name"): ("upscale_models",),

@@ -15,7 +15,7 @@ from typing import Any
 from comfywatch.asks import Answer, Ask, Installed, Lying, Peek, Probe, Refresh
 from comfywatch.comfy_errors import Busy, CutOff, NotComfy, Unreachable
 from comfywatch.effects import FindPackages
-from comfywatch.inventory import Inventory
+from comfywatch.inventory import Inventory, Mode
 from comfywatch.link import Link, ServerState, Standstill
 from comfywatch.packages import PackageMap
 from comfywatch.schemas import Schemas
@@ -143,6 +143,14 @@ class Server:
         known = (inventory.fingerprint if inventory else "", schemas.fingerprint if schemas else "")
         self.fingerprint = f"{known[0]}-{known[1]}-{self.max_upload_bytes or ''}"
         return self.fingerprint != before
+
+    def wants_to_be_asked(self, *, now: float) -> bool:
+        """Ask it anew if the inventory is not its own any more and it can be asked; true if it is."""
+        is_own = self.inventory is not None and self.inventory.mode is Mode.ONLINE
+        if is_own or not self.link.answers:
+            return False
+        self.next_refresh, self.is_fresh = now, False
+        return True
 
     def refreshed(self, installed: Installed | None, *, now: float) -> None:
         """A refresh came back, or failed."""

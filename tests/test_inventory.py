@@ -158,8 +158,16 @@ def test_an_online_inventory_says_what_the_server_said() -> None:
     [
         ("cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync", "NVIDIA GeForce RTX 4090"),
         ("cuda:1 NVIDIA A100-SXM4-80GB : native", "NVIDIA A100-SXM4-80GB"),
+        ("cuda:0 AMD Radeon RX 7900 XTX : native", "AMD Radeon RX 7900 XTX"),
+        ("cuda:0 AMD Radeon RX 6800 [ZLUDA] : native", "AMD Radeon RX 6800"),
+        ("CUDA 0: NVIDIA GeForce RTX 3060", "NVIDIA GeForce RTX 3060"),
         ("xpu:0 Intel(R) Arc(TM) A770", "Intel(R) Arc(TM) A770"),
-        ("mps", "mps"),
+        ("npu:0 Ascend910B", "Ascend910B"),
+        ("NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090"),
+        ("privateuseone:0", "DirectML GPU"),
+        ("cuda:0", "CUDA GPU"),
+        ("xpu:0", "Intel GPU"),
+        ("mps", "Apple GPU"),
         ("cpu", "cpu"),
     ],
 )

@@ -11,46 +11,57 @@ from typing import TYPE_CHECKING
 import click
 
 from comfywatch.commands.options import Finding, NotReachable, Unusable, open_comfy, settings_from, with_config
-from comfywatch.commands.terminal import say, show_table
+from comfywatch.commands.stock import show
+from comfywatch.logs import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from comfywatch.asks import Installed
+    from comfywatch.effects import WriteFile
     from comfywatch.inventory import Inventory
     from comfywatch.settings import Settings
 
-NAMES_SHOWN = 3
+NOTICES_SHOWN = 20
 DAEMON_PATIENCE = 15.0
 """Seconds in which a running daemon has asked ComfyUI for everything, as a rule."""
 _PAUSE = 0.05
-_OLD_NAMES = frozenset({"clip", "unet"})  # the same lists as text_encoders and diffusion_models
 
 
 @click.command()
-@click.argument("action", type=click.Choice(["show", "refresh"]), default="show", metavar="[show | refresh]")
+@click.argument("action", type=click.Choice(["show", "refresh", "scan"]), default="show", metavar="[show | refresh |")
+@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="scan DIR]")
 @click.option("--json", "as_json", is_flag=True, help="Show the content of state/inventory.json, for programs.")
 @with_config
-def inventory(action: str, as_json: bool, config: Path | None) -> None:
-    """Show what ComfyUI has installed, or ask it anew.
+def inventory(action: str, folder: Path | None, as_json: bool, config: Path | None) -> None:
+    """Show what ComfyUI has installed, ask it anew, or look through its folder.
 
     'show', which may be left out, shows what is known, from state/inventory.json. 'refresh' asks ComfyUI, by a running
-    comfywatch or directly; the exit code is 3 if ComfyUI cannot be reached.
+    comfywatch or directly; the exit code is 3 if ComfyUI cannot be reached. 'scan' reads ComfyUI's folder DIR, while
+    ComfyUI is off: models, packages, and node classes as far as the sources tell. What was found so is confirmed, and
+    nothing is denied for not being found.
 
     \b
     Examples:
       comfywatch inventory
       comfywatch inventory refresh
+      comfywatch inventory scan ~/ComfyUI
       comfywatch inventory show --json
     """
+    if (action == "scan") != (folder is not None):
+        raise click.UsageError("'scan', and nothing else, takes the folder of a ComfyUI: comfywatch inventory scan DIR")
     settings = settings_from(config)
     if action == "refresh":
         _refresh(settings)
+    elif folder is not None:
+        _scan(folder, settings)
     found = _read(settings)
     if found is None:
         raise Finding("It is not known yet what ComfyUI has installed; ask it with: comfywatch inventory refresh")
     if as_json:
         click.echo(found.dump().decode("utf-8"), nl=False)
     else:
-        _show(found)
+        show(found, now=datetime.now(UTC))
 
 
 def _read(settings: Settings) -> Inventory | None:
@@ -117,13 +128,19 @@ def _ask(settings: Settings) -> Installed:
 
 
 def _keep(found: Installed, settings: Settings) -> None:
-    from comfywatch import files, installed, state_folder
+    from comfywatch import installed
+
+    place = installed.Place.of(settings, settings.comfyui_url)
+    new, _ = installed.from_server(found, installed.read_inventory(place.inventory), at=datetime.now(UTC))
+    _write(installed.written(place, found, new), settings)
+
+
+def _write(wanted: Iterable[WriteFile], settings: Settings) -> None:
+    from comfywatch import files, state_folder
 
     try:
         state_folder.prepare(settings)
-        place = installed.Place.of(settings, settings.comfyui_url)
-        new, _ = installed.from_server(found, installed.read_inventory(place.inventory), at=datetime.now(UTC))
-        for write in installed.written(place, found, new):
+        for write in wanted:
             files.write_whole(write.path, write.data)
     except state_folder.StateRefused as error:
         raise Unusable(str(error)) from error
@@ -131,33 +148,22 @@ def _keep(found: Installed, settings: Settings) -> None:
         raise Unusable(f"{settings.state} cannot be written: {error.strerror}.") from error
 
 
-# --- for a person
+# --- looking through the folder
 
 
-def _show(found: Inventory) -> None:
-    system = found.system
-    memory = f"{system['vram_total_gb']} GB" if "vram_total_gb" in system else ""
-    words = (f"ComfyUI {found.comfyui_version or ''}".strip(), str(system.get("gpu", "")), memory, _when(found))
-    say(", ".join(filter(None, words)))
-    classes = "unknown" if found.node_classes is None else str(len(found.node_classes))
-    packages = "" if found.custom_nodes is None else f"; packages of nodes: {len(found.custom_nodes)}"
-    say(f"node classes: {classes}{packages}")
-    rows = [
-        (folder, str(len(names)), _some(names))
-        for folder, names in sorted(found.models.items())
-        if names and folder not in _OLD_NAMES
-    ]
-    if rows:
-        say()
-        show_table(("models in", "", ""), rows)
+def _scan(folder: Path, settings: Settings) -> None:
+    from comfywatch import installed
+    from comfywatch.effects import WriteFile
+    from comfywatch.scan.installation import NoComfyUI, over, scan
 
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
-
-
-def _when(found: Inventory) -> str:
-    if found.last_updated is None:
-        return ""
-    how = "" if found.mode is None else f" ({found.mode.value})"
-    return f"as of {found.last_updated.astimezone():%Y-%m-%d %H:%M}{how}"
+    try:
+        scanned = scan(folder, at=datetime.now(UTC))
+    except NoComfyUI as error:
+        raise Unusable(str(error)) from error
+    for notice in scanned.notices[:NOTICES_SHOWN]:
+        click.echo(one_line(notice), err=True)
+    if len(scanned.notices) > NOTICES_SHOWN:
+        click.echo(f"… and {len(scanned.notices) - NOTICES_SHOWN} more that could not be read", err=True)
+    place = installed.Place.of(settings, settings.comfyui_url)
+    new = over(installed.read_inventory(place.inventory), scanned.inventory)
+    _write([WriteFile(path=place.inventory, data=new.dump())], settings)

@@ -18,9 +18,9 @@ NAMES_SHOWN = 3
 WIDTH = 80
 PACKAGES_SHOWN = 6
 _SAID_BY = {
-    Mode.ONLINE: "ComfyUI said so itself.",
-    Mode.OFFLINE: "This was read from the disk: what is listed is there, what is not may be there too.",
-    None: "It is not said who looked: what is listed is there, what is not may be there too.",
+    Mode.ONLINE: "ComfyUI itself said so.",
+    Mode.OFFLINE: "Read from the disk (offline): what is listed is there, and there may be more.",
+    None: "It does not say who looked: what is listed is there, and there may be more.",
 }
 
 
@@ -32,7 +32,8 @@ def show(found: Inventory, *, now: datetime) -> None:
     click.echo(bold(", ".join(filter(None, (version, str(system.get("gpu") or ""), memory)))))
     if found.comfyui_path:
         say(f"in {found.comfyui_path}")
-    say(f"{_as_of(found, now)}. {_SAID_BY[found.mode]}")
+    say(_as_of(found, now))
+    say(_SAID_BY[found.mode])
     say()
     say(f"node classes: {_classes(found)}")
     say(f"packages: {_packages(found)}")

@@ -47,13 +47,13 @@ class FoundModels:
     notices: tuple[str, ...]
 
 
-def models_below(root: Path, extra: Iterable[ExtraFolder]) -> FoundModels:
+def models_below(root: Path, extra: Iterable[ExtraFolder], *, most: int = MAX_FILES) -> FoundModels:
     """What lies in ``models/`` and ``output/`` of ComfyUI's folder, and in the folders that are named beside them."""
     notices: list[str] = []
     lists: dict[str, dict[str, None] | None] = {}
     for folder, place in _places(root, extra, notices):
         try:
-            names = dict.fromkeys(_names(place, _takes(folder), notices))
+            names = dict.fromkeys(_names(place, _takes(folder), notices, most=most))
         except OSError as error:
             notices.append(f"{place} cannot be read: {error.strerror or error}")
             lists.setdefault(folder, None)
@@ -95,7 +95,7 @@ def _takes(folder: str) -> frozenset[str] | None:
     return {"classifiers": _NO_SUFFIX, "diffusers": frozenset()}.get(folder)
 
 
-def _names(top: Path, takes: frozenset[str] | None, notices: list[str]) -> Iterator[str]:
+def _names(top: Path, takes: frozenset[str] | None, notices: list[str], *, most: int) -> Iterator[str]:
     """Files as ComfyUI names them, from ``top``; links are followed, and a link to what it lies in is not."""
     to_do: list[tuple[str, Path, tuple[str, ...]]] = [("", top, (os.path.realpath(top),))]
     count = 0
@@ -112,8 +112,8 @@ def _names(top: Path, takes: frozenset[str] | None, notices: list[str]) -> Itera
                     notices.append(f"{entry.path} leads nowhere, or is no file")
                     continue
                 count += 1
-                if count > MAX_FILES:
-                    notices.append(f"{top} has more than {MAX_FILES} files; the others are left out")
+                if count > most:
+                    notices.append(f"{top} has more than {most} files; the others are left out")
                     return
                 yield name
 

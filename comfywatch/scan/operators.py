@@ -34,7 +34,9 @@ def combined(op: ast.operator, left: Any, right: Any, *, level: int) -> Any:
         case ast.Add(), str(), str() if len(left) + len(right) <= MAX_TEXT:
             return left + right
         case ((ast.Add() | ast.BitOr()), Items(), Items()):
-            return Items([*left, *right], level=level, is_whole=left.is_whole and right.is_whole)
+            joined = Items(left, level=level, is_whole=left.is_whole)
+            joined.add_all(right, doubt=level)
+            return joined
         case ast.BitOr(), Table(), _:
             merged = Table(left, level=level, is_whole=left.is_whole)
             merged.put_all(right, doubt=level)

@@ -103,7 +103,7 @@ class Sources(Statements):
             if alias.name == "*":
                 self._take_all(module, scope)
             else:
-                scope.bind(alias.asname or alias.name, self._member(module, name, alias.name), doubt=self.doubt)
+                scope.bind(alias.asname or alias.name, self._member(module, alias.name), doubt=self.doubt)
         return self._is_there(module, scope.module)
 
     # --- finding
@@ -209,9 +209,9 @@ class Sources(Statements):
         finally:
             self.doubt, self.guards = doubt, guards
 
-    def _member(self, module: Any, package: str, name: str) -> Any:
+    def _member(self, module: Any, name: str) -> Any:
         if not isinstance(module, Module):
-            return External(f"{package}.{name}") if isinstance(module, External) else UNKNOWN
+            return self.attribute(module, name)
         found = self.attribute(module, name)
         if found is not MISSING:
             return found

@@ -21,6 +21,7 @@ class Gap(Enum):
     MISSING = "is not there"
 
 
+MAX_ITEMS = 100_000
 UNKNOWN, MISSING = Gap.UNKNOWN, Gap.MISSING
 
 
@@ -83,7 +84,7 @@ class Items(list[Any]):
 
     def add_all(self, other: Any, *, doubt: int) -> None:
         """``extend``; of what is no known list, nothing but that there may be more."""
-        if isinstance(other, Items) and doubt <= self.level:
+        if isinstance(other, Items) and doubt <= self.level and len(self) + len(other) <= MAX_ITEMS:
             self.extend(list(other))
             self.is_whole = self.is_whole and other.is_whole
         else:

@@ -655,6 +655,52 @@ def test_an_inventory_that_cannot_be_read_can_be_mended(run: Run, here: Path) ->
     assert (result.exit_code, "'inventory refresh' writes it anew" in result.stderr) == (1, True)
 
 
+def test_a_folder_is_scanned_into_the_inventory(run: Run, here: Path) -> None:
+    root = here / "ComfyUI"
+    for folder in ("models/loras", "models/vae", "custom_nodes/broken"):
+        (root / folder).mkdir(parents=True)
+    (root / "main.py").touch()
+    (root / "nodes.py").write_text("NODE_CLASS_MAPPINGS = {'KSampler': object}\n")
+    (root / "models/loras/a.safetensors").touch()
+    (here / "state").mkdir()
+    (here / "state/inventory.json").write_text('{"theirs": 1, "models": {"far": ["b.pt"], "odd": null}}')
+    result = run("inventory", "scan", str(root))
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "custom_nodes/broken cannot be imported: broken has no __init__.py; its node classes are not known\n"
+    )
+    said = result.stdout
+    for line in (
+        "ComfyUI (version not known)",
+        f"in {root}",
+        "Read from the disk (offline): what is listed is there, and there may be more.",
+        "node classes: 1, as far as the sources tell",
+        "packages: 1 (broken)",
+        "models: none in vae",
+        "models: not known in odd",
+    ):
+        assert line in said.splitlines()
+    assert re.search(r"^loras +1  a\.safetensors$", said, re.MULTILINE)
+    kept = json.loads((here / "state/inventory.json").read_text())
+    assert (kept["theirs"], kept["mode"], kept["node_classes_from"]) == (1, "offline", "sources")
+    assert kept["models"]["far"] == ["b.pt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("scan",), "inventory scan DIR"),
+        (("show", "somewhere"), "inventory scan DIR"),
+        (("scan", "nowhere"), "nowhere is not there"),
+        (("scan", "."), "There is no ComfyUI in ."),
+    ],
+)
+def test_a_scan_needs_the_folder_of_a_comfyui(run: Run, here: Path, words: tuple[str, ...], said: str) -> None:
+    result = run("inventory", *words)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+    assert not (here / "state/inventory.json").exists()
+
+
 # --- doctor, demo, sandbox
 
 

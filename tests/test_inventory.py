@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfywatch.inventory import Inventory, Known, Mode, NotAnInventory, merge
+from comfywatch.inventory import ClassesFrom, Inventory, Known, Mode, NotAnInventory, merge
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STATS = Path(__file__).parent / "recordings" / "comfyui-0.33.0" / "system_stats.json"
@@ -125,6 +125,44 @@ def test_old_folder_names_stand_for_new_ones_and_the_other_way_round() -> None:
     new = inventory(models={"text_encoders": ["c.pt"], "diffusion_models": ["u.pt"]})
     assert new.known("clip", "c.pt") is Known.YES
     assert new.known("unet", "u.pt") is Known.YES
+
+
+@pytest.mark.parametrize(
+    ("listed", "folder", "name"),
+    [
+        ("facerestore", "facerestore_models", "m.pth"),
+        ("facerestore_models", "facerestore", "m.pth"),
+        ("animatediff_motion", "animatediff_models", "m.pth"),
+        ("detection", "ultralytics", "bbox/m.pth"),
+        ("detection", "ultralytics_bbox", "m.pth"),
+        ("ultralytics/bbox", "ultralytics", "bbox\\m.pth"),
+        ("ultralytics_segm", "ultralytics", "segm/m.pth"),
+    ],
+)
+def test_folders_under_other_tools_own_names_confirm_too(listed: str, folder: str, name: str) -> None:
+    theirs = inventory(mode="offline", models={listed: ["m.pth"]})
+    assert theirs.known(folder, name) is Known.YES
+    assert theirs.known(folder, "other.pth") is Known.UNKNOWN
+    beside_the_servers = merge(theirs, online(**{folder: []}))
+    assert beside_the_servers.known(folder, name) is Known.NO
+
+
+def test_a_servers_own_detection_is_no_ultralytics() -> None:
+    assert online(detection=["m.pth"]).known("ultralytics", "bbox/m.pth") is Known.UNKNOWN
+
+
+def test_classes_that_were_read_from_sources_are_marked_until_the_server_names_them() -> None:
+    read = inventory(mode="offline", node_classes=["A"], node_classes_from="sources")
+    assert read.classes_from is ClassesFrom.SOURCES
+    assert json.loads(read.dump())["node_classes_from"] == "sources"
+    assert merge(read, online()).classes_from is None
+    odd = inventory(node_classes_from={"somehow": 1})
+    assert json.loads(odd.dump())["node_classes_from"] == {"somehow": 1}
+
+
+def test_a_gpu_that_another_tool_wrote_as_torch_calls_it_has_its_name() -> None:
+    found = inventory(system={"gpu": "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync", "ram": 64})
+    assert found.system == {"gpu": "NVIDIA GeForce RTX 4090", "ram": 64}
 
 
 def test_a_name_matches_with_either_separator_and_keeps_the_servers() -> None:

@@ -145,7 +145,7 @@ def test_folders_elsewhere_are_taken_as_comfyui_takes_them(
     assert models["loras"] == ("l.pt",)
     assert models["facerestore_models"] == ("f.pth",)
     assert models["ultra_thing"] == ("x.anything",)
-    assert found.inventory.node_classes == {"KSampler", "Far"}
+    assert found.inventory.node_classes == frozenset({"KSampler", "Far"})
     assert found.inventory.custom_nodes == ("pack",)
     assert found.notices == (f"{root / 'not/there'}, which is named for gone, is not there",)
 
@@ -251,7 +251,7 @@ def test_a_scan_keeps_what_it_cannot_know(root: Path) -> None:
     both = over(old, scanned(root).inventory)
     assert both.models == {"loras": ("new.pt",), "theirs": ("t.pt",)}
     assert (both.system, both.extra, both.mode) == ({"gpu": "RTX"}, {"of_another_tool": 1}, Mode.OFFLINE)
-    assert (both.custom_nodes, both.node_classes) == ((), {"KSampler"})
+    assert (both.custom_nodes, both.node_classes) == ((), frozenset({"KSampler"}))
     assert over(None, both) is both
 
 
@@ -262,7 +262,7 @@ def test_what_the_server_says_later_is_stronger(root: Path) -> None:
     assert both.known("loras", "a.pt") is Known.NO
     assert both.known("ipadapter", "i.pt") is Known.YES
     assert both.known("ipadapter", "j.pt") is Known.UNKNOWN
-    assert (both.comfyui_path, both.node_classes) == (str(root), {"KSampler", "Late"})
+    assert (both.comfyui_path, both.node_classes) == (str(root), frozenset({"KSampler", "Late"}))
     assert "node_classes_from" not in json.loads(both.dump())
 
 

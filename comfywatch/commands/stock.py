@@ -67,7 +67,8 @@ def _classes(found: Inventory) -> str:
 def _packages(found: Inventory) -> str:
     if found.custom_nodes is None:
         return "not known"
-    return f"{len(found.custom_nodes)}{': ' if found.custom_nodes else ''}{_some(found.custom_nodes, PACKAGES_SHOWN)}"
+    shown = f" ({_some(found.custom_nodes, PACKAGES_SHOWN)})" if found.custom_nodes else ""
+    return f"{len(found.custom_nodes)}{shown}"
 
 
 def _show_models(found: Inventory) -> None:

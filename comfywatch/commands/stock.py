@@ -36,7 +36,7 @@ def show(found: Inventory, *, now: datetime) -> None:
     say(_SAID_BY[found.mode])
     say()
     say(f"node classes: {_classes(found)}")
-    say(f"packages: {_packages(found)}")
+    _say_wrapped(f"packages: {_packages(found)}")
     _show_models(found)
 
 
@@ -76,7 +76,7 @@ def _show_models(found: Inventory) -> None:
     rows = [(_shown(found, key), str(len(names)), _some(names, NAMES_SHOWN)) for key, names in lists.items() if names]
     say()
     if rows:
-        show_table(("models in", "", ""), rows)
+        show_table(("models in", "files", "among them"), rows)
     if any(names and folder in found.unconfirmed for folder, names in lists.items()):
         say("* ComfyUI itself did not list this folder")
     _list("models: none in", [folder for folder, names in lists.items() if names is not None and not names])
@@ -87,7 +87,11 @@ def _show_models(found: Inventory) -> None:
 
 def _list(title: str, folders: list[str]) -> None:
     if folders:
-        say(fill(f"{title} {', '.join(folders)}", width=WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+        _say_wrapped(f"{title} {', '.join(folders)}")
+
+
+def _say_wrapped(text: str) -> None:
+    say(fill(text, width=WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
 
 
 def _is_mirror(found: Inventory, folder: str) -> bool:

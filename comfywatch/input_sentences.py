@@ -105,9 +105,14 @@ def no_file(at: Place, found: str) -> Problem:
     )
 
 
-def refused_by_node(at: Place, value: Any, wanted: str) -> Problem:
-    """``wanted`` is what the node asks for."""
-    message = f"{at.called} is {shown(value)}, and the node takes only {wanted}."
+def no_ratio(at: Place, found: str) -> Problem:
+    """What is there instead of a ratio that the node takes."""
+    return refused_by_node(at, found, "a ratio from 1:4 to 4:1, such as 16:9")
+
+
+def refused_by_node(at: Place, found: str, wanted: str) -> Problem:
+    """``wanted`` is what the node asks for, ``found`` what is there instead."""
+    message = f"{at.called} is {found}, and the node takes only {wanted}."
     return at.problem("custom_validation_failed", message, f"Set it to {wanted}.")
 
 

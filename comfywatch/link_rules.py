@@ -36,11 +36,16 @@ def link_problem(case: Case, at: Place, value: list[Any], spec: InputSpec | None
 
 
 def _unlinkable(case: Case, at: Place, spec: InputSpec | None) -> Problem | None:
-    """A node that looks for a file itself does so before there is anything from another node."""
+    """A node that looks at a value itself does so before there is anything from another node."""
     if spec is None or case.schemas is None:
         return None
-    own = own_check(case.schemas.version_hint, class_of(at.node), spec)
-    return input_sentences.no_file(at, "a link") if own is OwnCheck.FILE else None
+    match own_check(case.schemas.version_hint, class_of(at.node), spec):
+        case OwnCheck.FILE:
+            return input_sentences.no_file(at, "a link")
+        case OwnCheck.RATIO:
+            return input_sentences.no_ratio(at, "a link")
+        case _:
+            return None
 
 
 def _output_problem(case: Case, at: Place, spec: InputSpec | None, source: str, slot: int) -> Problem | None:

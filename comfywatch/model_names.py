@@ -13,7 +13,7 @@ from comfywatch import sentences
 from comfywatch.inventory import Inventory, Known, normalised
 from comfywatch.model_folders import ModelInputs, looks_like_model
 from comfywatch.problems import Problem
-from comfywatch.prompt_graph import inputs_of
+from comfywatch.prompt_graph import inputs_of, unwrapped
 from comfywatch.schemas import Schemas
 from comfywatch.sentences import NearNames, class_of
 
@@ -26,7 +26,8 @@ def missing_models(
     """A problem for each input that names a model which is known not to be there."""
     installed_for = _normalised(aliases)
     for node_id, node in nodes:
-        for name, value in inputs_of(node).items():
+        for name, given in inputs_of(node).items():
+            value = unwrapped(given)
             if not isinstance(value, str) or not value:
                 continue
             wanted = installed_for.get(normalised(value), value)
@@ -71,12 +72,13 @@ def _respelled(node: Any, models: ModelInputs, installed_for: Mapping[str, str])
     if not isinstance(node, Mapping) or not class_of(node):
         return node
     inputs = inputs_of(node)
+    named = {name: unwrapped(value) for name, value in inputs.items()}
     new = {
         name: _spelling(models, class_of(node), name, installed_for.get(normalised(value), value)) or value
-        for name, value in inputs.items()
+        for name, value in named.items()
         if isinstance(value, str)
     }
-    changes = {name: value for name, value in new.items() if value != inputs[name]}
+    changes = {name: value for name, value in new.items() if value != named[name]}
     return {**node, "inputs": {**inputs, **changes}} if changes else node
 
 

@@ -43,8 +43,8 @@ def circles(prompt: Any) -> tuple[Problem, ...]:
     nodes = mapping(prompt)
     graph = PromptGraph.of(nodes, None)
     needed = graph.upstream(graph.outputs) or frozenset(graph.nodes)
-    found = graph.cycles(node_id for node_id in graph.nodes if node_id in needed)
-    return tuple(problem for ids in found for problem in sentences.cycle(nodes, ids))
+    found = graph.circles(node_id for node_id in graph.nodes if node_id in needed)
+    return tuple(sentences.cycles(nodes, found))
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

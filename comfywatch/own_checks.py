@@ -42,6 +42,7 @@ _EVERYWHERE: Mapping[tuple[str, str], OwnCheck] = {
     ("WebcamCapture", "image"): OwnCheck.FILE,
 }
 _OLDER: Mapping[tuple[str, str], OwnCheck] = {
+    ("FluxKontextMultiReferenceLatentMethod", "reference_latents_method"): OwnCheck.UNKNOWN,
     ("KlingCameraControls", "horizontal_movement"): OwnCheck.UNKNOWN,
     ("KlingCameraControls", "pan"): OwnCheck.UNKNOWN,
     ("KlingCameraControls", "roll"): OwnCheck.UNKNOWN,
@@ -50,6 +51,7 @@ _OLDER: Mapping[tuple[str, str], OwnCheck] = {
     ("KlingCameraControls", "zoom"): OwnCheck.UNKNOWN,
     ("Load3D", "model_file"): OwnCheck.LISTED,
     ("Load3DAnimation", "model_file"): OwnCheck.LISTED,
+    ("LoraSave", "lora_type"): OwnCheck.UNKNOWN,
 }
 _NEWER: Mapping[tuple[str, str], OwnCheck] = {
     ("CustomCombo", "choice"): OwnCheck.UNKNOWN,

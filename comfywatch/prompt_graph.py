@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from comfywatch.circles import circles
 from comfywatch.dynamic_inputs import inputs_in, not_judged
 from comfywatch.schemas import Schemas
 from comfywatch.sentences import class_of
@@ -24,6 +26,9 @@ KNOWN_OUTPUTS = frozenset(
     }
 )  # fmt: skip
 """Output nodes that everybody knows, for when the server's schemas do not say it."""
+
+
+_WRAPPED = "__value__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,32 +70,9 @@ class PromptGraph:
                 targets.setdefault(source, []).append(node_id)
         return _reached(ids, targets)
 
-    def cycles(self, within: Iterable[str], *, at_most: int = 10) -> tuple[tuple[str, ...], ...]:
-        """Circles among the nodes ``within``; each of them in the order of need."""
-        found: list[tuple[str, ...]] = []
-        done: set[str] = set()
-        for start in within:
-            if start not in done and len(found) < at_most:
-                found += self._cycles_from(start, done, at_most - len(found))
-        return tuple(found)
-
-    def _cycles_from(self, start: str, done: set[str], at_most: int) -> list[tuple[str, ...]]:
-        found: list[tuple[str, ...]] = []
-        position = {start: 0}
-        path = [(start, iter(self.sources.get(start, ())))]
-        while path and len(found) < at_most:
-            node_id, rest = path[-1]
-            source = next(rest, None)
-            if source is None:
-                path.pop()
-                del position[node_id]
-                done.add(node_id)
-            elif source in position:
-                found.append(tuple(step for step, _ in path[position[source] :]))
-            elif source not in done:
-                position[source] = len(path)
-                path.append((source, iter(self.sources.get(source, ()))))
-        return found
+    def circles(self, within: Iterable[str], *, at_most: int = 10) -> tuple[tuple[str, ...], ...]:
+        """Circles through every node ``within`` that is on one, as far as ``at_most`` reach; in the order of need."""
+        return tuple(islice(circles(self.sources, within), at_most))
 
 
 def links(node: Mapping[str, Any], schemas: Schemas | None) -> Iterator[tuple[str, list[Any]]]:
@@ -113,6 +95,11 @@ def inputs_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """Its inputs; empty if it has none."""
     inputs = node.get("inputs")
     return inputs if isinstance(inputs, Mapping) else {}
+
+
+def unwrapped(value: Any) -> Any:
+    """The value itself, where it is wrapped so that a list is not taken for a link."""
+    return value[_WRAPPED] if isinstance(value, Mapping) and _WRAPPED in value else value
 
 
 def _belongs(name: str, dynamic: str) -> bool:

@@ -199,6 +199,14 @@ def no_such_slot(node_id: str, node: Any, input_name: str, slot: int, source: st
     return bad_link(node_id, node, input_name, what, code="exception_during_validation")
 
 
+def cycles(nodes: Mapping[str, Any], circles: Iterable[tuple[str, ...]]) -> Iterator[Problem]:
+    """One for each node that is on a circle, however many circles it is on."""
+    named: set[str] = set()
+    for ids in circles:
+        yield from (problem for problem in cycle(nodes, ids) if problem.node not in named)
+        named.update(ids)
+
+
 def cycle(nodes: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Problem]:
     """One for each node of the circle; ``ids`` in the order in which each needs the next, and the last the first."""
     way = [shortened(node_id) for node_id in (*ids[:20], *(["…"] if len(ids) > 20 else []), ids[0])]

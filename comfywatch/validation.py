@@ -192,8 +192,7 @@ def _no_outputs(case: Case) -> Iterator[Problem]:
 
 def _cycles(case: Case) -> Iterator[Problem]:
     in_order = (node_id for node_id in case.graph.nodes if node_id in case.needed)
-    for ids in case.graph.cycles(in_order):
-        yield from sentences.cycle(case.graph.nodes, ids)
+    yield from sentences.cycles(case.graph.nodes, case.graph.circles(in_order))
 
 
 def _with_models(case: Case) -> Iterator[tuple[str, Mapping[str, Any]]]:

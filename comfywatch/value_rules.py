@@ -12,10 +12,10 @@ from comfywatch.inventory import Mode, normalised
 from comfywatch.model_folders import ModelInputs, looks_like_model
 from comfywatch.own_checks import OwnCheck, own_check
 from comfywatch.problems import Problem, Severity
+from comfywatch.prompt_graph import unwrapped
 from comfywatch.schemas import Generation, InputSpec
 from comfywatch.sentences import NearNames, class_of, shown
 
-_WRAPPED = "__value__"
 _FARTHEST_RATIO = 4
 
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "BOOLEAN": bool}
@@ -54,8 +54,7 @@ class ValueRules:
 
     def problem(self, at: Place, spec: InputSpec, value: Any) -> Problem | None:
         """What is wrong with ``value``, which is no link."""
-        if isinstance(value, Mapping) and _WRAPPED in value:
-            value = value[_WRAPPED]
+        value = unwrapped(value)
         try:
             converted = _CONVERT[spec.type](value) if spec.type in _CONVERT else value
         except (TypeError, ValueError, OverflowError):
@@ -74,9 +73,9 @@ class ValueRules:
             case OwnCheck.LISTED if not self._may_be_uploaded(value):
                 return self._not_offered(at, spec, value)
             case OwnCheck.LINK:
-                return said.refused_by_node(at, value, f"an output of type {spec.type}")
+                return said.refused_by_node(at, shown(value), f"an output of type {spec.type}")
             case OwnCheck.RATIO if not _is_ratio(value):
-                return said.refused_by_node(at, value, "a ratio from 1:4 to 4:1, such as 16:9")
+                return said.no_ratio(at, shown(value))
             case _:
                 return None
 

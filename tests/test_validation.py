@@ -192,6 +192,18 @@ def test_a_node_that_needs_itself_is_a_circle() -> None:
     assert codes(validate(prompt, schemas=NEWER)) == [("1", "dependency_cycle")]
 
 
+@pytest.mark.parametrize("schemas", [None, NEWER])
+def test_every_node_on_a_circle_is_named_once(schemas: Schemas | None) -> None:
+    prompt = {
+        "1": node("ImageBatch", image1=["2", 0], image2=["3", 0]),
+        "2": node("ImageInvert", image=["1", 0]),
+        "3": node("ImageInvert", image=["2", 0]),
+        "4": node("SaveImage", images=["1", 0]),
+    }
+    found = [problem.node for problem in validate(prompt, schemas=schemas) if problem.code == "dependency_cycle"]
+    assert sorted(found) == ["1", "2", "3"]
+
+
 def test_a_circle_that_no_output_needs_is_not_looked_at() -> None:
     assert validate(picture(x=node("ImageInvert", image=["x", 0])), schemas=NEWER) == ()
 
@@ -307,6 +319,14 @@ def test_a_missing_model_names_folder_and_mend(schemas: Schemas | None) -> None:
 def test_a_model_that_is_there_is_no_problem(name: str) -> None:
     assert validate(checkpoint(name), schemas=NEWER, inventory=ONLINE) == ()
     assert validate(checkpoint(name.replace("/", "\\")), inventory=ONLINE) == ()
+
+
+@pytest.mark.parametrize("schemas", [None, OLDER, NEWER])
+def test_a_wrapped_name_of_a_model_is_a_name(schemas: Schemas | None) -> None:
+    wrapped = checkpoint({"__value__": "no.safetensors"})
+    assert only(validate(wrapped, schemas=schemas, inventory=ONLINE)).code == "value_not_in_list"
+    spelled = respell(checkpoint({"__value__": "sdxl\\RealVisXL_V5.0.safetensors"}), inventory=ONLINE)
+    assert spelled["4"]["inputs"]["ckpt_name"] == "sdxl/RealVisXL_V5.0.safetensors"
 
 
 @pytest.mark.parametrize("value", [["4", 1], 5, None, "", {"a": 1}, True])

@@ -126,6 +126,7 @@ def _installed(comfy: Comfy) -> Installed:
         features=comfy.features(),
         object_info=comfy.object_info(),
         models={folder: tuple(comfy.models_in(folder) or ()) for folder in folders},
+        node_replacements=comfy.node_replacements(),
     )
 
 

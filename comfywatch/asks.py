@@ -119,12 +119,16 @@ class Sightings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What a server has; ``object_info`` is the answer's JSON, ``models`` without the folders that are no models."""
+    """What a server has; ``object_info`` is the answer's JSON, ``models`` without the folders that are no models.
+
+    ``node_replacements`` is ``None`` where the server does not know the question.
+    """
 
     stats: Mapping[str, Any]
     features: Mapping[str, Any]
     object_info: Mapping[str, Any]
     models: Mapping[str, tuple[str, ...]]
+    node_replacements: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 from comfywatch.inventory import Inventory, Mode
 from comfywatch.prompt_graph import PromptGraph
 from comfywatch.schemas import Schemas
-from comfywatch.sentences import NearNames, class_of
+from comfywatch.sentences import NearNames
 
 NUMBERED = re.compile(r"\d+(:\d+)*", re.ASCII)
 """How ComfyUI calls nodes; other tools give them names."""
@@ -26,14 +26,11 @@ class Case:
     ids_are_numbers: bool
     schemas: Schemas | None
     inventory: Inventory | None
-    replaced: frozenset[str]
     near: NearNames = field(default_factory=NearNames)
 
     @classmethod
-    def of(
-        cls, prompt: Mapping[str, Any], schemas: Schemas | None, inventory: Inventory | None, replaced: frozenset[str]
-    ) -> Case:
-        """``replaced`` are classes that the server replaces by others before it looks."""
+    def of(cls, prompt: Mapping[str, Any], schemas: Schemas | None, inventory: Inventory | None) -> Case:
+        """``prompt`` as the server looks at it: with its replacements in place."""
         known = schemas or None  # an answer without a single class is no knowledge
         graph = PromptGraph.of(prompt, known)
         return cls(
@@ -43,7 +40,6 @@ class Case:
             ids_are_numbers=all(map(NUMBERED.fullmatch, prompt)),
             schemas=known,
             inventory=inventory,
-            replaced=replaced,
         )
 
     def knows(self, class_type: str) -> bool:
@@ -53,7 +49,7 @@ class Case:
     def is_missing(self, class_type: str) -> bool:
         """Whether the server is known not to have the class."""
         installed = None if self.inventory is None else self.inventory.node_classes
-        if self.knows(class_type) or class_type in self.replaced or class_type in (installed or ()):
+        if self.knows(class_type) or class_type in (installed or ()):
             return False
         if self.schemas is not None:
             return True
@@ -62,5 +58,5 @@ class Case:
     def looked_into(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Nodes whose inputs ComfyUI would look at."""
         for node_id, node in self.graph.nodes.items():
-            if node_id in self.needed and class_of(node) not in self.replaced:
+            if node_id in self.needed:
                 yield node_id, node

@@ -81,6 +81,15 @@ class Comfy:
             return {}
         return self._session.ask(f"/object_info/{_part(node_class)}", comfy_values.table)
 
+    def node_replacements(self) -> dict[str, Any] | None:
+        """The classes that it puts in the place of others; ``None`` where it does not know the question."""
+        try:
+            return self._session.ask("/node_replacements", comfy_values.table)
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
     def model_folders(self) -> list[str]:
         """The names of the folders for models."""
         return self._session.ask("/models", comfy_values.names)

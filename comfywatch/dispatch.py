@@ -160,6 +160,7 @@ class Dispatcher:
         else:
             self.servers.reread_inventory(server)
             inventory, schemas = installed.from_server(found, server.inventory, at=at)
+            self.servers.tell(server.url, schemas, inventory, found.node_replacements)
             self._to_write += installed.written(self.servers.place(server.url), found, inventory)
             if server.set_installed(inventory, schemas):
                 logger.info("{} node classes, {} model folders", len(found.object_info), len(found.models))

@@ -14,6 +14,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from comfywatch.replacements import CORE, Replacements
+
 MATCH_TYPE = "COMFY_MATCHTYPE_V3"
 """An input that takes what another one of its node takes; ComfyUI lets any link through."""
 
@@ -32,6 +34,10 @@ class Generation(StrEnum):
     OLDER = "older"
     NEWER = "newer"
     """It checks the options of V3 inputs too, as ComfyUI does since 0.8."""
+
+
+_NEWER_SINCE = (0, 8)
+_REPLACES_SINCE = (0, 14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +99,8 @@ class Schemas:
     """The classes of one server at one time; made by ``read``."""
 
     __slots__ = (
-        "_output_classes", "_packed", "_read", "_shown_as", "display_names", "fingerprint", "packages", "version_hint"
+        "_output_classes", "_packed", "_read", "_shown_as", "display_names", "fingerprint", "packages", "replacements",
+        "version_hint"
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +121,8 @@ class Schemas:
         self.packages = packages
         """Folders in ``custom_nodes/`` of which at least one class is there."""
         self.version_hint = version_hint
+        self.replacements: Replacements = CORE if version_hint is Generation.NEWER else {}
+        """Classes that this server puts in the place of others; ComfyUI's own as long as it has not been asked."""
         self.fingerprint = _fingerprint(packed)
         """The same for the same schemas, in whatever order the server lists the classes."""
 
@@ -151,6 +160,16 @@ class Schemas:
 
     def __len__(self) -> int:
         return len(self._packed)
+
+    def set_version(self, version: str) -> bool:
+        """The server's version tells more than its schemas; false if it is none. Before ``replacements`` are set."""
+        numbers = version.removeprefix("v").split(".")
+        if len(numbers) < 2 or not all(number.isdecimal() for number in numbers[:2]):
+            return False
+        since = (int(numbers[0]), int(numbers[1]))
+        self.version_hint = Generation.NEWER if since >= _NEWER_SINCE else Generation.OLDER
+        self.replacements = CORE if since >= _REPLACES_SINCE else {}
+        return True
 
     def is_output(self, class_type: str) -> bool:
         """Whether a prompt with this class alone has an output."""

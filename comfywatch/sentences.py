@@ -81,9 +81,17 @@ class NearNames:
 
 
 def class_missing(
-    node_id: str, node: Any, class_type: str, *, same: str | None = None, near: str | None = None
+    node_id: str,
+    node: Any,
+    class_type: str,
+    *,
+    now: str | None = None,
+    same: str | None = None,
+    near: str | None = None,
 ) -> Problem:
-    """``same`` is the class that people see under this name, ``near`` one that is called nearly so."""
+    """``now`` is the class that took its place, ``same`` the one that people see under this name, ``near`` one that
+    is called nearly so.
+    """
     missing = Problem(
         code="missing_node_type",
         message=f"{called(node_id, node)} is not installed in this ComfyUI.",
@@ -92,6 +100,8 @@ def class_missing(
         class_type=class_type,
         lacks=MissingClass(near=near or ""),
     )
+    if now is not None:
+        return _class_replaced(missing, called(node_id, node), now)
     return missing if same is None else class_misnamed(missing, same)
 
 
@@ -101,6 +111,15 @@ def class_misnamed(problem: Problem, same: str) -> Problem:
         problem,
         message=f"'{shortened(problem.class_type)}' is called {same} in workflow files.",
         fix=f"Write {same} as the class_type of node {shortened(problem.node)}.",
+        lacks=None,
+    )
+
+
+def _class_replaced(problem: Problem, node: str, now: str) -> Problem:
+    return replace(
+        problem,
+        message=f"{node} is not in this ComfyUI any more; {now} has taken its place.",
+        fix=f"Put {now} in its place in ComfyUI, and export the workflow again.",
         lacks=None,
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from comfywatch import installed
+from comfywatch import installed, replacements
+from comfywatch.inventory import Inventory
 from comfywatch.jobs import Job, Post
 from comfywatch.ledger import Ledger
 from comfywatch.link import Link
 from comfywatch.projects import Projects
+from comfywatch.schemas import Schemas
 from comfywatch.server import Server
 from comfywatch.settings import Settings
 from comfywatch.tree import look_at
@@ -68,6 +71,11 @@ class Servers:
         inventory = installed.read_inventory(place.inventory)
         return inventory is not None and server.set_installed(inventory, server.schemas)
 
+    def tell(self, key: str, schemas: Schemas, inventory: Inventory | None, answer: Mapping[str, Any] | None) -> None:
+        """Tell ``schemas`` the server's version, and its ``answer`` about replaced classes, which is kept."""
+        self._ledger.store.save_fact(replacements_of(key), answer)
+        _tell(schemas, inventory, answer)
+
     def _opened(self, key: str, now: float) -> Server:
         life = self._ledger.store.fact(life_of(key)) or 1
         link = Link(url=key, poll_seconds=self._settings.poll_seconds, life=life, next_ask=now)
@@ -76,9 +84,23 @@ class Servers:
         place = self.place(key)
         server.inventory_stamp = look_at(place.inventory)
         inventory, schemas = installed.from_disk(place)
+        if schemas is not None:
+            _tell(schemas, inventory, self._ledger.store.fact(replacements_of(key)))
         if inventory is not None or schemas is not None:
             server.set_installed(inventory, schemas)
         return server
+
+
+def _tell(schemas: Schemas, inventory: Inventory | None, answer: Any) -> None:
+    version = None if inventory is None else inventory.comfyui_version
+    schemas.set_version(version or "")
+    if answer is not None:
+        schemas.replacements = replacements.read(answer)
+
+
+def replacements_of(key: str) -> str:
+    """The name under which the database keeps which classes a server replaces."""
+    return f"replacements {key}"
 
 
 def life_of(key: str) -> str:

@@ -22,6 +22,7 @@ from comfywatch.model_folders import ModelInputs
 from comfywatch.model_names import missing_models, respell
 from comfywatch.problems import Problem, Severity, errors
 from comfywatch.prompt_graph import PromptGraph
+from comfywatch.replacements import put_in_place
 from comfywatch.schemas import Generation, Schemas
 from comfywatch.sentences import called, class_of
 from comfywatch.value_rules import ValueRules
@@ -61,26 +62,24 @@ def validate(
     inventory: Inventory | None = None,
     aliases: Mapping[str, str] = _NO_ALIASES,
     deny_nodes: Collection[str] = (),
-    replaced: Collection[str] = (),
     uploaded: Collection[str] | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of ``prompt``, which may be any JSON value; what is new comes before what repeats.
 
-    ``aliases`` are model names of the config (wanted: installed); ``replaced`` are classes that the server replaces by
-    others before it looks (``/node_replacements``); ``uploaded`` are names of files that will be in its input folder by
-    then, ``None`` if whoever asks sees to the files that are not there.
+    ``aliases`` are model names of the config (wanted: installed); ``uploaded`` are names of files that will be in the
+    server's input folder by then, ``None`` if whoever asks sees to the files that are not there.
     """
     if not isinstance(prompt, Mapping):
         return (sentences.no_prompt(),)
     if not prompt:
         return (sentences.no_outputs(),)
-    case = Case.of(prompt, schemas, inventory, frozenset(replaced))
+    case = Case.of(as_looked_at(prompt, schemas), schemas, inventory)
     models = ModelInputs(schemas=case.schemas, inventory=inventory)
     rules = _value_rules(case, models, aliases, uploaded)
     return _news_first(
         (
             *(sentences.no_class(node_id) for node_id in prompt if node_id not in case.graph.nodes),
-            *_denied(case, deny_nodes),
+            *_denied(case, prompt, deny_nodes),
             *_missing_classes(case),
             *_no_outputs(case),
             *input_problems(case, rules),
@@ -113,7 +112,7 @@ def partial_outputs(prompt: Any, problems: Iterable[Problem], schemas: Schemas) 
     """ComfyUI's rule: an output runs if nothing that it needs is wrong, unless a class is missing, be it elsewhere."""
     if not isinstance(prompt, Mapping):
         return Partial()
-    graph = PromptGraph.of(prompt, schemas)
+    graph = PromptGraph.of(as_looked_at(prompt, schemas), schemas)
     refused = [problem for problem in errors(as_answered(problems, schemas)) if problem.code != "node_denied"]
     if len(graph.nodes) < len(prompt) or any(problem.code == "missing_node_type" for problem in refused):
         return Partial(dropped=graph.outputs)
@@ -122,6 +121,11 @@ def partial_outputs(prompt: Any, problems: Iterable[Problem], schemas: Schemas) 
         runs=tuple(node_id for node_id in graph.outputs if node_id not in broken),
         dropped=tuple(node_id for node_id in graph.outputs if node_id in broken),
     )
+
+
+def as_looked_at(prompt: Mapping[str, Any], schemas: Schemas | None) -> Mapping[str, Any]:
+    """``prompt`` with the classes in it that this server puts in the place of others."""
+    return put_in_place(prompt, schemas.replacements, schemas) if schemas else prompt
 
 
 def as_answered(problems: Iterable[Problem], schemas: Schemas) -> tuple[Problem, ...]:
@@ -153,9 +157,10 @@ def _value_rules(
     )
 
 
-def _denied(case: Case, deny_nodes: Collection[str]) -> Iterator[Problem]:
-    for node_id, node in case.graph.nodes.items():
-        if class_of(node) in deny_nodes:
+def _denied(case: Case, dropped: Mapping[str, Any], deny_nodes: Collection[str]) -> Iterator[Problem]:
+    """Neither what was dropped nor what the server puts in its place may be denied."""
+    for node_id, node in case.graph.nodes.items() if deny_nodes else ():
+        if class_of(node) in deny_nodes or class_of(dropped[node_id]) in deny_nodes:
             yield Problem(
                 code="node_denied",
                 message=f"{called(node_id, node)} is not allowed here (deny_nodes in config.yaml).",
@@ -180,6 +185,9 @@ def _hints(case: Case, class_type: str) -> dict[str, str | None]:
     if case.schemas is None:
         installed = (case.inventory and case.inventory.node_classes) or frozenset()
         return {"near": case.near.of(class_type, sorted(installed))}
+    replacement = case.schemas.replacements.get(class_type)
+    if replacement is not None and replacement.new in case.schemas:
+        return {"now": replacement.new}
     same = case.schemas.shown_as(class_type)
     return {"same": same} if same else {"near": case.near.of(class_type, case.schemas)}
 

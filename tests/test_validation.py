@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from comfywatch.inventory import Inventory
 from comfywatch.problems import Problem, Severity
+from comfywatch.replacements import Replacement
 from comfywatch.schemas import Schemas
 from comfywatch.validation import (
     Partial,
@@ -257,9 +258,27 @@ def test_a_class_is_there_if_either_says_so() -> None:
 
 
 def test_a_class_that_the_server_replaces_is_not_missing() -> None:
-    prompt = picture(a=node("T2IAdapterLoader"))
-    assert validate(prompt, schemas=NEWER, replaced=["T2IAdapterLoader"]) == ()
-    assert codes(validate(prompt, schemas=NEWER)) == [("a", "missing_node_type")]
+    prompt = picture(a=node("OldInvert", "Inverted", picture=["1", 0]), b=node("SaveImage", images=["a", 1]))
+    server = recorded("0.33.0")
+    assert codes(validate(prompt, schemas=server)) == [("a", "missing_node_type")]
+    inverted = Replacement(new="ImageInvert", taken={"image": "picture"}, outputs={1: 0})
+    server.replacements = {"OldInvert": inverted}
+    assert validate(prompt, schemas=server) == ()
+    assert verdict_of(prompt, (), server) is Verdict.OK
+    assert codes(validate(prompt, schemas=server, deny_nodes=["ImageInvert"])) == [("a", "node_denied")]
+    assert codes(validate(prompt, schemas=server, deny_nodes=["OldInvert"])) == [("a", "node_denied")]
+
+
+@pytest.mark.parametrize("flaw", ["_meta", "inputs"])
+def test_a_node_on_which_the_servers_replacement_fails_is_missing(flaw: str) -> None:
+    prompt = picture(a=node("OldInvert", "Inverted", picture=["1", 0]))
+    del prompt["a"][flaw]
+    server = recorded("0.33.0")
+    server.replacements = {"OldInvert": Replacement(new="ImageInvert", taken={"image": "picture"})}
+    problem = only(validate(prompt, schemas=server))
+    assert problem.code == "missing_node_type"
+    assert problem.fix == "Put ImageInvert in its place in ComfyUI, and export the workflow again."
+    assert verdict_of(prompt, [problem], server) is Verdict.REJECTED
 
 
 def test_schemas_without_a_class_deny_nothing() -> None:

@@ -30,7 +30,6 @@ KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
 """Of each problem in the output of ``--json``, all of them always there."""
 
 _FINDINGS = frozenset({"rejected", "partial"})
-_V3_CHECKED_SINCE = (0, 8)
 _PATIENCE = 10.0
 """Seconds in which ComfyUI has to answer a check."""
 _MANAGERS_PATIENCE = 2.0
@@ -170,8 +169,10 @@ def _from_file(path: str) -> _Known:
 def _from_state(settings: Settings) -> _Known:
     """What comfywatch keeps of ComfyUI; ComfyUI itself is asked for what is not there."""
     schemas, missing = None, ""
+    inventory = _read_inventory(settings.inventory_file)
     try:
         schemas = _read_schemas(settings.object_info_file)
+        schemas.set_version((inventory and inventory.comfyui_version) or "")
     except (OSError, ValueError):
         schemas, missing = _from_server(settings)
     inventory = _read_inventory(settings.inventory_file)
@@ -186,12 +187,18 @@ def _from_state(settings: Settings) -> _Known:
 
 
 def _from_server(settings: Settings) -> tuple[Schemas | None, str]:
+    from comfywatch import replacements
     from comfywatch.comfy_errors import ComfyError
     from comfywatch.schemas import Schemas
 
     try:
         with open_comfy(settings, timeout=min(_PATIENCE, settings.api_timeout_seconds)) as comfy:
-            return Schemas.read(comfy.object_info()), ""
+            schemas = Schemas.read(comfy.object_info())
+            schemas.set_version(str(comfy.system_stats()["system"].get("comfyui_version")))
+            answer = comfy.node_replacements()
+            if answer is not None:
+                schemas.replacements = replacements.read(answer)
+            return schemas, ""
     except ComfyError as error:
         return None, str(error)
 
@@ -222,14 +229,10 @@ def _set_version(schemas: Schemas | None, version: str | None) -> None:
     """Newer ComfyUIs look at more; without ``version`` the schemas themselves tell which it is."""
     if version is None:
         return
-    from comfywatch.schemas import Generation
+    from comfywatch.schemas import Schemas
 
-    numbers = version.removeprefix("v").split(".")
-    if len(numbers) < 2 or not all(number.isdecimal() for number in numbers[:2]):
+    if not (Schemas.read({}) if schemas is None else schemas).set_version(version):
         raise Unusable(f"--comfyui-version: expected a version such as 0.3.64, got '{version}'.")
-    if schemas is not None:
-        is_newer = tuple(map(int, numbers[:2])) >= _V3_CHECKED_SINCE
-        schemas.version_hint = Generation.NEWER if is_newer else Generation.OLDER
 
 
 def _check(file: str, known: _Known) -> _Checked:

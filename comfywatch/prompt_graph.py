@@ -94,12 +94,12 @@ def links(node: Mapping[str, Any], schemas: Schemas | None) -> Iterator[tuple[st
 def inputs_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """Its inputs; empty if it has none."""
     inputs = node.get("inputs")
-    return inputs if isinstance(inputs, Mapping) else {}
+    return inputs if isinstance(inputs, dict) else {}
 
 
 def unwrapped(value: Any) -> Any:
     """The value itself, where it is wrapped so that a list is not taken for a link."""
-    return value[_WRAPPED] if isinstance(value, Mapping) and _WRAPPED in value else value
+    return value[_WRAPPED] if isinstance(value, dict) and _WRAPPED in value else value
 
 
 def _belongs(name: str, dynamic: str) -> bool:

@@ -77,7 +77,7 @@ def _put(
     prompt: Mapping[str, Any], replacements: Replacements, known: Container[str]
 ) -> Iterator[tuple[str, tuple[Mapping[str, Any], Mapping[int, int]]]]:
     for node_id, node in prompt.items():
-        class_type = node.get("class_type") if isinstance(node, Mapping) else None
+        class_type = node.get("class_type") if isinstance(node, dict) else None
         if not isinstance(class_type, str) or class_type in known:
             continue
         replacement = replacements.get(class_type)

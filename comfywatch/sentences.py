@@ -30,7 +30,7 @@ def called(node_id: str, node: Any) -> str:
 
 def class_of(node: Any) -> str:
     """Its ``class_type``, or nothing."""
-    class_type = node.get("class_type") if isinstance(node, Mapping) else None
+    class_type = node.get("class_type") if isinstance(node, dict) else None
     return class_type if isinstance(class_type, str) else ""
 
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from loguru import logger
 
 from comfywatch import __version__, cli
-from comfywatch.commands import database
+from comfywatch.commands import database, terminal
 from comfywatch.commands.targets import UnknownName, find_target
 from comfywatch.jobs import Fact, Job
 from comfywatch.lock import Lock
@@ -257,6 +257,24 @@ def test_check_asks_comfyui_for_what_is_not_kept(
     monkeypatch.setenv("COMFYUI_URL", sandbox.url)
     file = write_json(here / "a.json", text_to_image("missing.safetensors"))
     assert lines_of(run("check", "--json", file))[0]["verdict"] == "rejected"
+
+
+def test_an_input_file_in_the_project_counts_as_there(run: Run, here: Path) -> None:
+    prompt = {**picture(), "1": {"class_type": "LoadImage", "inputs": {"image": "lamp.png"}}}
+    folder = here / "film" / "workflows" / "shots"
+    folder.mkdir(parents=True)
+    words = ("check", "--json", "--object-info", SCHEMAS, write_json(folder / "a.json", prompt))
+    assert lines_of(run(*words))[0]["problems"][0]["code"] == "custom_validation_failed"
+    (here / "film" / "inputs").mkdir()
+    (here / "film" / "inputs" / "lamp.png").touch()
+    assert lines_of(run(*words))[0] | {"file": ""} == {"file": "", "format": "api", "verdict": "ok", "problems": []}
+
+
+def test_sentences_are_broken_between_words_and_names_stay_whole() -> None:
+    text = f"Model '{'x' * 50}-y.safetensors' is not installed in checkpoints."
+    assert terminal.lines_of(text, by=2, width=None) == [f"  {text}"]
+    lines = terminal.lines_of(text, by=2, width=60)
+    assert lines == ["  Model", f"    '{'x' * 50}-y.safetensors'", "    is not installed in checkpoints."]
 
 
 def test_check_for_a_person_says_what_to_do(run: Run, here: Path) -> None:

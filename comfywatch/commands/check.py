@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
-from comfywatch.commands.terminal import coloured, say
-from comfywatch.problems import MissingClass, Problem
+from comfywatch.commands.terminal import coloured, say, say_indented
+from comfywatch.problems import MissingClass, Problem, Severity
 
 if TYPE_CHECKING:
     from comfywatch.inventory import Inventory
@@ -30,6 +30,8 @@ KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
 """Of each problem in the output of ``--json``, all of them always there."""
 
 _FINDINGS = frozenset({"rejected", "partial"})
+_MAY_BE_A_FILE = frozenset({"custom_validation_failed", "value_not_in_list"})
+"""Codes that an input file which is not on the server gets."""
 _PATIENCE = 10.0
 """Seconds in which ComfyUI has to answer a check."""
 _MANAGERS_PATIENCE = 2.0
@@ -98,6 +100,7 @@ class _Known:
     inventory: Inventory | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     deny_nodes: tuple[str, ...] = ()
+    allow_links: tuple[Path, ...] = ()
     missing: str = ""
     mends: _Mends
 
@@ -181,6 +184,7 @@ def _from_state(settings: Settings) -> _Known:
         inventory=inventory,
         aliases=settings.models,
         deny_nodes=settings.deny_nodes,
+        allow_links=settings.allow_links,
         missing=missing,
         mends=_Mends(schemas, inventory, settings),
     )
@@ -236,7 +240,7 @@ def _set_version(schemas: Schemas | None, version: str | None) -> None:
 
 
 def _check(file: str, known: _Known) -> _Checked:
-    from comfywatch.validation import as_answered, validate, verdict_of
+    from comfywatch.validation import as_answered, verdict_of
     from comfywatch.workflow import UI_FORMAT_FIX, NotAWorkflow, NotJson, read_workflow
 
     try:
@@ -251,18 +255,38 @@ def _check(file: str, known: _Known) -> _Checked:
                 )
         return _rejected(file, Problem(code="unreadable", message=f"The file cannot be read: {_why(error)}."))
     prompt = dropped.prompt
-    problems = validate(
+    problems = _problems(prompt, known, uploaded=frozenset())
+    if _MAY_BE_A_FILE & {problem.code for problem in problems} and (brought := _brought_along(file, prompt, known)):
+        problems = _problems(prompt, known, uploaded=brought)
+    shown = known.mends.add(dropped, problems)
+    shown = as_answered(shown, known.schemas) if known.schemas else shown
+    shown += dropped.remarks()
+    return _Checked(file=file, format="api", verdict=verdict_of(prompt, problems, known.schemas), problems=shown)
+
+
+def _problems(prompt: Mapping[str, Any], known: _Known, *, uploaded: frozenset[str]) -> tuple[Problem, ...]:
+    from comfywatch.validation import validate
+
+    return validate(
         prompt,
         schemas=known.schemas,
         inventory=known.inventory,
         aliases=known.aliases,
         deny_nodes=known.deny_nodes,
-        uploaded=(),
+        uploaded=uploaded,
     )
-    shown = known.mends.add(dropped, problems)
-    shown = as_answered(shown, known.schemas) if known.schemas else shown
-    shown += dropped.remarks()
-    return _Checked(file=file, format="api", verdict=verdict_of(prompt, problems, known.schemas), problems=shown)
+
+
+def _brought_along(file: str, prompt: Mapping[str, Any], known: _Known) -> frozenset[str]:
+    """Names of input files that lie in the workflow's project: they will be in ComfyUI by the time it runs."""
+    from comfywatch.inputs import input_files
+    from comfywatch.tree import WORKFLOWS
+
+    project = next((folder.parent for folder in Path(file).absolute().parents if folder.name == WORKFLOWS), None)
+    if project is None:
+        return frozenset()
+    named = input_files(prompt, known.schemas, project, allow_links=known.allow_links)
+    return frozenset(one.name for one in named if one.path is not None)
 
 
 def _rejected(file: str, problem: Problem) -> _Checked:
@@ -274,9 +298,11 @@ def _show(checked: _Checked) -> None:
     click.echo(f"{coloured(checked.verdict)}  ", nl=False)
     say(checked.file)
     for problem in checked.problems:
-        say(f"  {'warning: ' if problem.severity == 'warning' else ''}{problem.message}")
+        is_warning = problem.severity is Severity.WARNING
+        said = f"warning: {problem.message}" if is_warning else problem.message
+        say_indented(said, by=2, colour="yellow" if is_warning else "red")
         if problem.fix:
-            say(f"    {problem.fix}")
+            say_indented(problem.fix, by=4)
 
 
 def _show_sum(verdicts: Counter[str], known: _Known) -> None:

@@ -6,6 +6,9 @@ name out of a file or from a server can steer the terminal.
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,11 +26,34 @@ _COLOURS = {
     **dict.fromkeys(("invalid", "failed", "rejected", "problem"), "red"),
 }
 _NAME_WIDTH = 28
+_NARROWEST = 40
+"""Columns; what is narrower is no place to read sentences."""
 
 
 def say(text: str = "") -> None:
     """A line, or several, on standard output."""
     click.echo("\n".join(map(one_line, text.split("\n"))))
+
+
+def say_indented(text: str, *, by: int, colour: str | None = None) -> None:
+    """One line ``by`` blanks from the edge; a terminal gets it in ``colour``, and broken between words."""
+    for line in lines_of(text, by=by, width=_width()):
+        click.echo(click.style(line, fg=colour))
+
+
+def lines_of(text: str, *, by: int, width: int | None) -> list[str]:
+    """``text`` in lines of ``width`` where it can be broken: names and addresses stay whole, to be copied."""
+    edge = " " * by
+    if width is None:
+        return [edge + one_line(text)]
+    return textwrap.wrap(
+        one_line(text),
+        max(width, _NARROWEST),
+        initial_indent=edge,
+        subsequent_indent=edge + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def coloured(word: str) -> str:
@@ -49,6 +75,11 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         _show_framed(console, headings, rows)
     else:
         _show_plain(rows)
+
+
+def _width() -> int | None:
+    """Of the terminal; ``None`` where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _show_framed(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -59,6 +59,8 @@ def _output_problem(case: Case, at: Place, spec: InputSpec | None, source: str, 
         # a package whose output fits anything may well have as many of them as are asked for
         grows = ANYTHING in outputs
         return None if grows else sentences.no_such_slot(at.node_id, at.node, at.input, slot, giver)
-    if spec is None or takes_any_link(class_of(at.node), spec) or fits(outputs[slot], spec.slot_type):
+    if spec is None or takes_any_link(class_of(at.node), spec):
+        return None
+    if fits(outputs[slot], spec.slot_type, case.schemas.version_hint):
         return None
     return input_sentences.wrong_output(at, named(spec.slot_type), named(outputs[slot]), giver)

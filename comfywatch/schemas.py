@@ -19,6 +19,9 @@ from comfywatch.replacements import CORE, Replacements
 MATCH_TYPE = "COMFY_MATCHTYPE_V3"
 """An input that takes what another one of its node takes; ComfyUI lets any link through."""
 
+COMBO = "COMBO"
+"""A choice in either notation; as a slot's type, one in V3's."""
+
 SlotType = str | tuple[Any, ...]
 """The type of an input or output as ComfyUI compares it: a word, words with commas, or a list of choices."""
 
@@ -90,7 +93,7 @@ class _Class:
         output = entry.get("output")
         return cls(
             inputs=MappingProxyType(inputs),
-            outputs=tuple(map(_slot_type, output)) if isinstance(output, list) else (),
+            outputs=tuple(map(_slot_type, output)) if isinstance(output, list | str) else (),
             has_dynamic=any(spec.is_dynamic for spec in inputs.values()),
         )
 
@@ -238,7 +241,7 @@ def input_spec(name: str, spec: Any, *, required: bool) -> InputSpec:
         return InputSpec(
             name=name, type=_type(kind), required=required, options=options, choices=tuple(kind), is_v1_list=True
         )
-    listed = options.get("options") if kind == "COMBO" else None
+    listed = options.get("options") if kind == COMBO else None
     return InputSpec(
         name=name,
         type=_type(kind),
@@ -278,7 +281,7 @@ def _fingerprint(packed: Mapping[str, bytes]) -> str:
 
 def _type(kind: Any) -> str:
     if isinstance(kind, list):
-        return "COMBO"
+        return COMBO
     return kind if isinstance(kind, str) else ""
 
 

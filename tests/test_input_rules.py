@@ -263,7 +263,6 @@ def test_a_fault_upstream_takes_down_only_the_outputs_below_it(server: Schemas) 
         ("Int", "TakesMatch", True),
         ("List", "TakesList", True),
         ("List", "TakesOtherList", False),
-        ("List", "TakesCombo", False),
         ("Combo", "TakesCombo", True),
         ("Combo", "TakesList", False),
     ],
@@ -272,6 +271,17 @@ def test_an_output_fits_an_input_or_not(server: Schemas, giver: str, taker: str,
     prompt = shown(taker, x=["7", 0]) | {"7": {"class_type": giver, "inputs": {}}}
     codes = [problem.code for problem in check(server, prompt)]
     assert codes == ([] if passes else ["return_type_mismatch"])
+
+
+def test_newer_ones_let_a_list_of_choices_into_any_choice() -> None:
+    prompt = shown("TakesCombo", x=["7", 0]) | {"7": {"class_type": "List", "inputs": {}}}
+    assert [problem.code for problem in check(OLDER, prompt)] == ["return_type_mismatch"]
+    assert check(NEWER, prompt) == ()
+
+
+def test_outputs_that_are_one_word_are_its_letters_as_python_has_it() -> None:
+    read = Schemas.read({"Slip": {"output": "IMAGE"}})
+    assert read.outputs("Slip") == tuple("IMAGE")
 
 
 def test_a_link_that_does_not_fit_names_both_ends() -> None:
@@ -382,7 +392,7 @@ def test_a_node_that_checks_itself_only_in_newer_versions_is_checked_in_older_on
 def test_the_few_other_own_checks_that_are_known(server: Schemas) -> None:
     for ratio in ("16:9", "1:4", "4:1"):
         assert found(server, "FluxProUltraImageNode", aspect_ratio=ratio) == []
-    for other in ("99:1", "a:b", "", ":", None, 5):
+    for other in ("99:1", "a:b", "", ":", None, 5, ["9", 0]):
         bad = found(server, "FluxProUltraImageNode", aspect_ratio=other)
         assert bad == [("aspect_ratio", "custom_validation_failed")]
     prompt = shown("TripoConversionNode", original_model_task_id=["7", 0], quad=["9", 0])

@@ -47,11 +47,11 @@ def not_judged(schemas: Schemas, class_type: str) -> Iterator[str]:
 
 def _brought(spec: InputSpec, given: Mapping[str, Any]) -> Iterable[InputSpec]:
     if spec.type == CHOICE:
-        return _chosen(spec, given.get(spec.name))
+        return chosen(spec, given.get(spec.name))
     return _grown(spec, given) if spec.type == GROWING else ()
 
 
-def _chosen(spec: InputSpec, key: Any) -> Iterator[InputSpec]:
+def chosen(spec: InputSpec, key: Any) -> Iterator[InputSpec]:
     offered = spec.options.get("options")
     for option in offered if isinstance(offered, list) and isinstance(key, str) else ():
         if isinstance(option, Mapping) and option.get("key") == key:

@@ -1,0 +1,75 @@
+"""The last step: from what an input gets to what is sent, as the browser writes it.
+
+Texts with choices and tokens are filled in, but only where a widget holds them itself: what an instance of a subgraph
+says goes out as it stands. Lists are wrapped, because a bare one would be taken for a link.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from comfywatch.saved.numbers import as_sent
+from comfywatch.saved.scopes import Placed, Scope, everything
+from comfywatch.saved.texts import drawn_text, filled_in
+from comfywatch.saved.widgets import Widget
+from comfywatch.saved.wiring import Output, Source, Value, Wiring
+
+_NAME_IN_FILE = "Node name for S&R"
+"""A property: what a node is called in tokens, which people can set apart from its title."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A prompt in which choices were drawn at random, and what it became."""
+
+    node: str
+    input: str
+    text: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Filling:
+    """For one conversion: chance, the time on the wall, and ``root``, whose nodes a token may name."""
+
+    root: Scope
+    wiring: Wiring
+    draw: random.Random
+    now: datetime
+    drawn: list[Drawn] = field(default_factory=list)
+
+    def filled(self, placed: Placed, inputs: Mapping[str, Source]) -> dict[str, Any]:
+        """The ``inputs`` of an entry in the prompt: values first, then links, as the frontend has them."""
+        values = {name: source for name, source in inputs.items() if isinstance(source, Value)}
+        links = {name: [source.node, source.slot] for name, source in inputs.items() if isinstance(source, Output)}
+        return {name: self._sent(placed, name, value) for name, value in values.items()} | links
+
+    def _sent(self, placed: Placed, name: str, given: Value) -> Any:
+        value = as_sent(given.value)
+        widget = self.wiring.widgets(placed).get(name)
+        if isinstance(value, str) and given.is_own and widget is not None:
+            return self._text(placed, widget, value)
+        if isinstance(value, list):
+            as_text = self.wiring.frontend.lists_become_text and widget is not None and widget.is_text
+            return ",".join(map(str, value)) if as_text else {"__value__": value}
+        return value
+
+    def _text(self, placed: Placed, widget: Widget, text: str) -> str:
+        if widget.is_dynamic_prompt:
+            text, is_random = drawn_text(text, self.draw)
+            if is_random:
+                self.drawn.append(Drawn(node=placed.id, input=widget.name, text=text))
+        elif widget.name == "filename_prefix" and placed.node.type in self.wiring.frontend.prefix_with_tokens:
+            return filled_in(text, self._value_of, self.now)
+        return text
+
+    def _value_of(self, name: str, widget: str) -> Any:
+        """What a token names; ``None`` if there is no such node or widget."""
+        nodes = list(everything(self.root))
+        called = [there for there in nodes if there.node.properties.get(_NAME_IN_FILE) == name]
+        called += [there for there in nodes if name in (there.node.title, there.node.type)]
+        found = self.wiring.widgets(called[0]).get(widget) if called else None
+        return None if found is None else as_sent(found.value)

@@ -1,0 +1,77 @@
+"""What is said of a saved workflow, or of a node in it, that cannot become what the frontend would send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from comfywatch.problems import Problem
+from comfywatch.saved.origins import origin_of
+from comfywatch.saved.scopes import MOST_NODES, Placed
+from comfywatch.saved.widgets import is_rendered
+from comfywatch.saved.wiring import Nothing, Source
+from comfywatch.schemas import Schemas
+from comfywatch.sentences import EXPORT, bad_link, called, class_missing, shortened
+
+NEVER_CONVERTED = frozenset({"group_node", "no_subgraph", "rendered_in_browser", "too_large"})
+"""Codes that are the file's own fault: no server could help."""
+
+_GROUP = re.compile(r"workflow[>/]")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_OF_COMFYUI = "comfy-core"
+
+
+def of_node(
+    placed: Placed, entry: Mapping[str, Any], inputs: Mapping[str, Source], schemas: Schemas
+) -> Iterator[Problem]:
+    """All that is wrong with one node; ``entry`` is what it would be in the prompt."""
+    kind = placed.node.type
+    if kind not in schemas:
+        yield _unknown(placed, entry)
+    if any(is_rendered(spec) for spec in schemas.inputs(kind).values()):
+        yield _problem(
+            "rendered_in_browser", placed, entry,
+            "shows something in the browser, which renders it anew for each run",
+            EXPORT,
+        )  # fmt: skip
+    for name, source in inputs.items():
+        if source is Nothing.BROKEN:
+            yield bad_link(placed.id, entry, name, "has a link that begins nowhere: the file lacks its other end")
+
+
+def not_saved() -> Problem:
+    """JSON that is something else."""
+    message = "This is no workflow as ComfyUI's Save writes it: it has no list of nodes."
+    return Problem(code="not_a_workflow", message=message, fix=EXPORT)
+
+
+def too_large() -> Problem:
+    """Subgraphs in subgraphs without end, or as good as that."""
+    message = f"The workflow has no end: its subgraphs hold more than {MOST_NODES} nodes, or themselves."
+    return Problem(code="too_large", message=message, fix="Take the subgraphs apart in ComfyUI, and save it again.")
+
+
+def _unknown(placed: Placed, entry: Mapping[str, Any]) -> Problem:
+    kind = placed.node.type
+    if _GROUP.match(kind):
+        fix = "In ComfyUI choose 'Convert to nodes' in its menu, or make it a subgraph, and save the workflow again."
+        return _problem("group_node", placed, entry, "is a group node, an older kind of subgraph", fix)
+    if _UUID.fullmatch(kind):
+        fix = "Open the workflow in ComfyUI, put the subgraph in anew, and save it again."
+        return _problem("no_subgraph", placed, entry, "is a subgraph that the file does not define", fix)
+    missing = class_missing(placed.id, entry, kind)
+    origin = origin_of(placed.node)
+    package = origin.package or origin.repository
+    if not package:
+        return missing
+    if package == _OF_COMFYUI:
+        since = f" (it was saved with {shortened(origin.version)})" if origin.version else ""
+        return replace(missing, fix=f"It is one of ComfyUI's own nodes: update ComfyUI{since}.")
+    return replace(missing, fix=f"Install the package {shortened(package)} with ComfyUI-Manager, and restart ComfyUI.")
+
+
+def _problem(code: str, placed: Placed, entry: Mapping[str, Any], what: str, fix: str) -> Problem:
+    message = f"{called(placed.id, entry)} {what}."
+    return Problem(code=code, message=message, fix=fix, node=placed.id, class_type=placed.node.type)

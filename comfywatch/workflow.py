@@ -115,7 +115,7 @@ def _without_meta(node: Any) -> Any:
     return node
 
 
-def _is_too_deep(value: Any) -> bool:
+def is_too_deep(value: Any) -> bool:
     """Whether lists and maps lie more than ``MAX_DEPTH`` deep in each other; does not recurse."""
     layer = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -127,7 +127,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def _dropped(value: Any) -> Dropped:
-    if isinstance(value, (dict, list)) and _is_too_deep(value):
+    if isinstance(value, (dict, list)) and is_too_deep(value):
         raise _not_a_workflow(f"The workflow is nested too deeply: more than {MAX_DEPTH} lists and maps in each other.")
     if not isinstance(value, dict):
         raise _not_a_workflow(f"This is JSON, but no workflow: {_kind(value)} and not a map of nodes.")

@@ -18,8 +18,8 @@ _ORDER = """
     state_folder tree scan model_folders sentences dynamic_inputs circles prompt_graph model_names link_types
     own_checks input_sentences case
     link_rules value_rules input_rules validation node_errors refusal
-    packages model_links wanted core_nodes references mends package_search shelf
-    jobs hints workflow reading history endings decide line overtime submission status
+    packages model_links wanted core_nodes references mends package_search shelf jobs hints workflow saved reading
+    history endings decide line overtime submission status
     store ledger collect past inherit intake
     chains inputs asks asker effects uploads watcher performer neighbours projects installed server missing
     submit follow adopt servers posting dispatch

@@ -8,23 +8,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
+from comfywatch.commands.known import inventory_known, schemas_in, schemas_known, set_version, why, with_version
+from comfywatch.commands.mending import Mends
+from comfywatch.commands.options import settings_from, with_config
 from comfywatch.commands.terminal import coloured, say, say_indented
-from comfywatch.problems import MissingClass, Problem, Severity
+from comfywatch.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from comfywatch.inventory import Inventory
-    from comfywatch.mends import Sources
-    from comfywatch.packages import PackageMap
     from comfywatch.schemas import Schemas
     from comfywatch.settings import Settings
-    from comfywatch.workflow import Dropped
 
 KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
 """Of each problem in the output of ``--json``, all of them always there."""
@@ -32,64 +31,6 @@ KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
 _FINDINGS = frozenset({"rejected", "partial"})
 _MAY_BE_A_FILE = frozenset({"custom_validation_failed", "value_not_in_list"})
 """Codes that an input file which is not on the server gets."""
-_PATIENCE = 10.0
-"""Seconds in which ComfyUI has to answer a check."""
-_MANAGERS_PATIENCE = 2.0
-"""Seconds in which its Manager has to say who has a class: the check does not hang on that."""
-
-
-class _Mends:
-    """What says where missing things can be had: found once, and only if something is missing.
-
-    Without ``settings`` that is only what comes with the workflow and with comfywatch.
-    """
-
-    def __init__(self, schemas: Schemas | None, inventory: Inventory | None, settings: Settings | None) -> None:
-        self._schemas = schemas
-        self._inventory = inventory
-        self._settings = settings
-        self.version: str | None = None
-        """ComfyUI's, if a person says it."""
-        self._sources: Sources | None = None
-        self._has_asked_manager = False
-
-    def add(self, dropped: Dropped, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-        """The problems of a workflow, with what mends them."""
-        from comfywatch.mends import lacks_something, mended, needed_later
-        from comfywatch.model_folders import ModelInputs
-
-        if not lacks_something(problems):
-            return problems
-        sources = self._found(is_class_missing=any(isinstance(problem.lacks, MissingClass) for problem in problems))
-        models = ModelInputs(schemas=self._schemas, inventory=self._inventory)
-        later = needed_later(dropped.prompt, problems, models, sources, saved=dropped.saved)
-        return (*mended(problems, sources, saved=dropped.saved), *later)
-
-    def _found(self, *, is_class_missing: bool) -> Sources:
-        if self._sources is None:
-            self._sources = self._without_manager()
-        if is_class_missing and not self._has_asked_manager:
-            self._has_asked_manager = True
-            self._sources = replace(self._sources, manager=self._manager())
-        return self._sources
-
-    def _without_manager(self) -> Sources:
-        from comfywatch.mends import Sources
-        from comfywatch.references import References
-        from comfywatch.shelf import Shelf
-
-        references = Shelf(self._settings.references_file).references() if self._settings else References()
-        sources = Sources.of(self._schemas, self._inventory, references=references)
-        return sources if self.version is None else replace(sources, comfyui_version=self.version)
-
-    def _manager(self) -> PackageMap | None:
-        """Of the server if it answers at once, else of this machine."""
-        from comfywatch.package_search import find_packages
-
-        if self._settings is None:
-            return None
-        with open_comfy(self._settings, timeout=_MANAGERS_PATIENCE) as comfy:
-            return find_packages(comfy, self._inventory.comfyui_path if self._inventory else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +43,7 @@ class _Known:
     deny_nodes: tuple[str, ...] = ()
     allow_links: tuple[Path, ...] = ()
     missing: str = ""
-    mends: _Mends
+    mends: Mends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +64,7 @@ class _Checked:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and file, in the order given.")
 @click.option("--object-info", metavar="FILE", help="Check against the schemas in FILE (ComfyUI's /object_info) alone.")
-@click.option("--comfyui-version", metavar="V", help="ComfyUI's version, if its schemas should not tell it.")
+@with_version
 @with_config
 @click.pass_context
 def check(
@@ -149,7 +90,7 @@ def check(
       comfywatch check --object-info object_info.json shot-01.json
     """
     known = _from_file(object_info) if object_info is not None else _from_state(settings_from(config))
-    _set_version(known.schemas, comfyui_version)
+    set_version(known.schemas, comfyui_version)
     known.mends.version = comfyui_version
     verdicts: Counter[str] = Counter()
     for file in files:
@@ -162,23 +103,14 @@ def check(
 
 
 def _from_file(path: str) -> _Known:
-    try:
-        schemas = _read_schemas(Path(path))
-    except (OSError, ValueError) as error:
-        raise Unusable(f"--object-info: {path} cannot be read: {_why(error)}.") from error
-    return _Known(schemas=schemas, mends=_Mends(schemas, None, None))
+    schemas = schemas_in(path)
+    return _Known(schemas=schemas, mends=Mends(schemas, None, None))
 
 
 def _from_state(settings: Settings) -> _Known:
     """What comfywatch keeps of ComfyUI; ComfyUI itself is asked for what is not there."""
-    schemas, missing = None, ""
-    inventory = _read_inventory(settings.inventory_file)
-    try:
-        schemas = _read_schemas(settings.object_info_file)
-        schemas.set_version((inventory and inventory.comfyui_version) or "")
-    except (OSError, ValueError):
-        schemas, missing = _from_server(settings)
-    inventory = _read_inventory(settings.inventory_file)
+    schemas, missing = schemas_known(settings)
+    inventory = inventory_known(settings)
     return _Known(
         schemas=schemas,
         inventory=inventory,
@@ -186,57 +118,8 @@ def _from_state(settings: Settings) -> _Known:
         deny_nodes=settings.deny_nodes,
         allow_links=settings.allow_links,
         missing=missing,
-        mends=_Mends(schemas, inventory, settings),
+        mends=Mends(schemas, inventory, settings),
     )
-
-
-def _from_server(settings: Settings) -> tuple[Schemas | None, str]:
-    from comfywatch import replacements
-    from comfywatch.comfy_errors import ComfyError
-    from comfywatch.schemas import Schemas
-
-    try:
-        with open_comfy(settings, timeout=min(_PATIENCE, settings.api_timeout_seconds)) as comfy:
-            schemas = Schemas.read(comfy.object_info())
-            schemas.set_version(str(comfy.system_stats()["system"].get("comfyui_version")))
-            answer = comfy.node_replacements()
-            if answer is not None:
-                schemas.replacements = replacements.read(answer)
-            return schemas, ""
-    except ComfyError as error:
-        return None, str(error)
-
-
-def _read_schemas(path: Path) -> Schemas:
-    """Raises ``OSError`` or ``ValueError`` for what is no answer of ``/object_info``."""
-    from comfywatch.schemas import Schemas
-
-    try:
-        plain = json.loads(path.read_bytes())
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(plain, dict):
-        raise ValueError("it is not a JSON object of node classes")
-    return Schemas.read(plain)
-
-
-def _read_inventory(path: Path) -> Inventory | None:
-    from comfywatch.inventory import Inventory, NotAnInventory
-
-    try:
-        return Inventory.parse(path.read_bytes())
-    except (OSError, NotAnInventory):
-        return None
-
-
-def _set_version(schemas: Schemas | None, version: str | None) -> None:
-    """Newer ComfyUIs look at more; without ``version`` the schemas themselves tell which it is."""
-    if version is None:
-        return
-    from comfywatch.schemas import Schemas
-
-    if not (Schemas.read({}) if schemas is None else schemas).set_version(version):
-        raise Unusable(f"--comfyui-version: expected a version such as 0.3.64, got '{version}'.")
 
 
 def _check(file: str, known: _Known) -> _Checked:
@@ -253,7 +136,7 @@ def _check(file: str, known: _Known) -> _Checked:
                 return _rejected(
                     file, Problem(code="not_json", message=f"This is not JSON: {error}.", fix=UI_FORMAT_FIX)
                 )
-        return _rejected(file, Problem(code="unreadable", message=f"The file cannot be read: {_why(error)}."))
+        return _rejected(file, Problem(code="unreadable", message=f"The file cannot be read: {why(error)}."))
     prompt = dropped.prompt
     problems = _problems(prompt, known, uploaded=frozenset())
     if _MAY_BE_A_FILE & {problem.code for problem in problems} and (brought := _brought_along(file, prompt, known)):
@@ -314,7 +197,3 @@ def _show_sum(verdicts: Counter[str], known: _Known) -> None:
         )
     if verdicts.total() > 1:
         say(f"{verdicts.total()} files: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}")
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,8 +1,9 @@
 """From a saved workflow to the prompt that ComfyUI's own frontend would send for it.
 
-The walk: the file is read as values (``graph``), instances of subgraphs are unfolded (``scopes``), and each node that is
-not off becomes an entry: the values of its widgets (``widgets``), and over them what comes along its links
-(``wiring``). What cannot be converted as the frontend would is a problem at its node, and never something else.
+The walk: the file is read as values (``graph``), and instances of subgraphs are unfolded (``scopes``). Each node that
+is not off becomes an entry: the values of its widgets (``widgets``), and what comes along its links in their place
+(``wiring``, ``entries``), written as a browser writes it (``filling``). What cannot be converted as the frontend would
+is a problem at its node, and never becomes something else.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from comfywatch.saved.frontends import Frontend
 from comfywatch.saved.graph import Node, SavedWorkflow
 from comfywatch.saved.numbering import numbered_once
 from comfywatch.saved.origins import Origin, origin_of
-from comfywatch.saved.scopes import Scope, TooLarge, executed, unfold
+from comfywatch.saved.scopes import Scope, TooManyNodes, executed, unfold
 from comfywatch.saved.seeds import Seed, seeds_among
 from comfywatch.saved.wiring import PRIMITIVE, REROUTE, Wiring
 from comfywatch.schemas import Schemas
+from comfywatch.workflow import is_too_deep
 
 _VIRTUAL = frozenset({"MarkdownNote", "Note", PRIMITIVE, REROUTE})
 """What is on the canvas for people alone."""
@@ -59,13 +61,15 @@ def convert(workflow: Any, schemas: Schemas, frontend: Frontend, *, draw: random
     """The prompt of a saved workflow, which may be any JSON value; ``now`` is the local time, for names of files."""
     if not is_saved_workflow(workflow):
         return Converted(problems=(refusals.not_saved(),))
+    if is_too_deep(workflow):
+        return Converted(problems=(refusals.too_deep(),))
     try:
         saved = SavedWorkflow.of(workflow)
         root = unfold(numbered_once(saved) if frontend.numbers_nodes_once else saved, frontend)
         wiring = Wiring(schemas=schemas, frontend=frontend)
         return _converted(root, wiring, Filling(root=root, wiring=wiring, draw=draw, now=now))
-    except (RecursionError, TooLarge):
-        return Converted(problems=(refusals.too_large(),))
+    except TooManyNodes:
+        return Converted(problems=(refusals.too_many_nodes(),))
 
 
 def _converted(root: Scope, wiring: Wiring, filling: Filling) -> Converted:

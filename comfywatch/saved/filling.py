@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from comfywatch.saved.numbers import as_sent
+from comfywatch.saved.browser import as_sent, as_text
+from comfywatch.saved.entries import inputs_of
 from comfywatch.saved.scopes import Placed, Scope, everything
 from comfywatch.saved.texts import drawn_text, filled_in
 from comfywatch.saved.widgets import Widget
@@ -40,6 +41,7 @@ class Filling:
     draw: random.Random
     now: datetime
     drawn: list[Drawn] = field(default_factory=list)
+    _called: dict[str, Placed] | None = None
 
     def filled(self, placed: Placed, inputs: Mapping[str, Source]) -> dict[str, Any]:
         """The ``inputs`` of an entry in the prompt: values first, then links, as the frontend has them."""
@@ -50,26 +52,39 @@ class Filling:
     def _sent(self, placed: Placed, name: str, given: Value) -> Any:
         value = as_sent(given.value)
         widget = self.wiring.widgets(placed).get(name)
+        if widget is not None and widget.is_text_box and self._becomes_text(given):
+            value = as_text(value)
         if isinstance(value, str) and given.is_own and widget is not None:
             return self._text(placed, widget, value)
-        if isinstance(value, list):
-            as_text = self.wiring.frontend.lists_become_text and widget is not None and widget.is_text
-            return ",".join(map(str, value)) if as_text else {"__value__": value}
-        return value
+        return {"__value__": value} if isinstance(value, list) else value
+
+    def _becomes_text(self, given: Value) -> bool:
+        return self.wiring.frontend.texts_are_texts or (given.value is None and given.is_own)
 
     def _text(self, placed: Placed, widget: Widget, text: str) -> str:
         if widget.is_dynamic_prompt:
             text, is_random = drawn_text(text, self.draw)
             if is_random:
                 self.drawn.append(Drawn(node=placed.id, input=widget.name, text=text))
-        elif widget.name == "filename_prefix" and placed.node.type in self.wiring.frontend.prefix_with_tokens:
+        elif widget.name == "filename_prefix" and placed.node.type in self.wiring.frontend.fills_in_prefix_of:
             return filled_in(text, self._value_of, self.now)
         return text
 
-    def _value_of(self, name: str, widget: str) -> Any:
+    def _value_of(self, name: str, widget: str) -> str | None:
         """What a token names; ``None`` if there is no such node or widget."""
-        nodes = list(everything(self.root))
-        called = [there for there in nodes if there.node.properties.get(_NAME_IN_FILE) == name]
-        called += [there for there in nodes if name in (there.node.title, there.node.type)]
-        found = self.wiring.widgets(called[0]).get(widget) if called else None
-        return None if found is None else as_sent(found.value)
+        if self._called is None:
+            self._called = _names(self.root)
+        placed = self._called.get(name)
+        known = None if placed is None else self.wiring.widgets(placed).get(widget)
+        if placed is None or known is None:
+            return None
+        given = inputs_of(placed, self.wiring).get(widget)
+        return as_text(as_sent(given.value if isinstance(given, Value) else known.value))
+
+
+def _names(root: Scope) -> dict[str, Placed]:
+    """Each node by what tokens call it: the name in the file, its class for want of one, or else the title."""
+    nodes = list(everything(root))[::-1]  # the first of a name counts
+    by_title = {there.node.title: there for there in nodes}
+    names = ((there.node.properties.get(_NAME_IN_FILE, there.node.type), there) for there in nodes)
+    return by_title | {name: there for name, there in names if isinstance(name, str)}

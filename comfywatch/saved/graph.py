@@ -12,7 +12,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
 
-from comfywatch.saved.numbers import as_id
+from comfywatch.saved.browser import as_id
 
 FROM_OUTSIDE = "-10"
 """Where links inside a subgraph begin that come from its inputs."""
@@ -32,12 +32,21 @@ class Mode(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """An input of a node; ``widget`` is the value that the link in ``link`` takes the place of, if it is one."""
+    """An input of a node; ``widget`` is the name of the widget whose place its link takes, if it has one."""
 
     name: str
     type: str = ""
     link: str | None = None
     widget: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """An input of a subgraph; ``links`` are those that go on from it inside, in their order."""
+
+    name: str
+    type: str = ""
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +61,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """``outputs`` are the types of its output slots; ``values`` is what was saved of its widgets, as a rule a list."""
+    """``values`` is what was saved of its widgets, as a rule a list."""
 
     id: str
     type: str
     mode: Mode = Mode.RUNS
     title: str = ""
     inputs: tuple[Slot, ...] = ()
-    outputs: tuple[str, ...] = ()
     values: Any = None
     properties: Mapping[str, Any] = field(default_factory=dict)
 
@@ -74,38 +82,39 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subgraph:
-    """A definition, of which a workflow may have many instances; ``outputs`` are types.
+    """A definition, of which a workflow may have many instances.
 
-    ``entries`` say where each input leads to inside, ``exits`` which link leads to each output. ``promoted`` are the
-    inputs that are widgets, in the order of an instance's values.
+    ``entries`` say where each input leads to inside, ``exits`` which link leads to each output. ``promoted`` has the
+    inputs that are widgets, in the order of an instance's values, each with the node and widget inside that it shows.
     """
 
     id: str
     graph: Graph
-    inputs: tuple[Slot, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[Entrance, ...]
     entries: Mapping[str, tuple[tuple[Node, Slot], ...]]
     exits: Mapping[int, str]
-    promoted: tuple[str, ...]
+    promoted: Mapping[str, tuple[Node, Slot]]
+    shown_by: Mapping[tuple[str, str], str]
+    """Which input shows a widget: by node and widget."""
 
     @classmethod
-    def of(cls, subgraph_id: str, graph: Graph, *, inputs: tuple[Slot, ...], outputs: tuple[str, ...]) -> Subgraph:
-        entries: dict[str, list[tuple[Node, Slot]]] = {}
-        for node in graph.nodes.values():
-            for slot in node.inputs:
-                link = None if slot.link is None else graph.links.get(slot.link)
-                if link is not None and link.origin == FROM_OUTSIDE and 0 <= link.origin_slot < len(inputs):
-                    entries.setdefault(inputs[link.origin_slot].name, []).append((node, slot))
+    def of(cls, subgraph_id: str, graph: Graph, inputs: tuple[Entrance, ...]) -> Subgraph:
+        ends = {slot.link: (node, slot) for node in graph.nodes.values() for slot in node.inputs}
+        begins = _begins(graph, inputs)
+        entries = {name: tuple(ends[link] for link in links if link in ends) for name, links in begins.items()}
+        promoted = {
+            name: next(place for place in places if place[1].widget is not None)
+            for name, places in entries.items()
+            if any(slot.widget is not None for _, slot in places)
+        }
         return cls(
             id=subgraph_id,
             graph=graph,
             inputs=inputs,
-            outputs=outputs,
-            entries={name: tuple(places) for name, places in entries.items()},
+            entries=entries,
             exits={link.target_slot: link_id for link_id, link in graph.links.items() if link.target == TO_OUTSIDE},
-            promoted=tuple(
-                slot.name for slot in inputs if any(there.widget is not None for _, there in entries.get(slot.name, ()))
-            ),
+            promoted=promoted,
+            shown_by={(node.id, slot.widget or slot.name): name for name, (node, slot) in promoted.items()},
         )
 
 
@@ -149,7 +158,6 @@ def _node(plain: Mapping[str, Any]) -> Node | None:
         mode=Mode(mode) if mode in (Mode.MUTED, Mode.BYPASSED) else Mode.RUNS,
         title=_text(plain.get("title")),
         inputs=tuple(map(_slot, _maps(plain.get("inputs")))),
-        outputs=tuple(_text(output.get("type")) for output in _maps(plain.get("outputs"))),
         values=plain.get("widgets_values"),
         properties=_map(plain.get("properties")),
     )
@@ -187,12 +195,26 @@ def _links(plain: Any) -> Iterator[tuple[str, Link]]:
 _LINK_KEYS = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
+def _begins(graph: Graph, inputs: tuple[Entrance, ...]) -> dict[str, list[str]]:
+    """The links that begin at each input, in the order in which the input lists them."""
+    listed = {link: place for entrance in inputs for place, link in enumerate(entrance.links)}
+    found: dict[str, list[str]] = {entrance.name: [] for entrance in inputs}
+    for link_id, link in sorted(graph.links.items(), key=lambda item: listed.get(item[0], len(listed))):
+        if link.origin == FROM_OUTSIDE and 0 <= link.origin_slot < len(inputs):
+            found[inputs[link.origin_slot].name].append(link_id)
+    return found
+
+
 def _subgraph(plain: Mapping[str, Any]) -> Subgraph:
-    return Subgraph.of(
-        _text(plain.get("id")),
-        _graph(plain),
-        inputs=tuple(map(_slot, _maps(plain.get("inputs")))),
-        outputs=tuple(_text(output.get("type")) for output in _maps(plain.get("outputs"))),
+    return Subgraph.of(_text(plain.get("id")), _graph(plain), tuple(map(_entrance, _maps(plain.get("inputs")))))
+
+
+def _entrance(plain: Mapping[str, Any]) -> Entrance:
+    links = plain.get("linkIds")
+    return Entrance(
+        name=_text(plain.get("name")),
+        type=_text(plain.get("type")),
+        links=tuple(link for link in map(as_id, links if isinstance(links, list) else ()) if link is not None),
     )
 
 

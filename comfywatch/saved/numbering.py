@@ -30,13 +30,10 @@ def numbered_once(workflow: SavedWorkflow) -> SavedWorkflow:
         workflow,
         root=_graph(workflow.root, {}, changed),
         subgraphs={
-            key: Subgraph.of(
-                key, _graph(subgraph.graph, changed.get(key, {}), changed),
-                inputs=subgraph.inputs, outputs=subgraph.outputs,
-            )
+            key: Subgraph.of(key, _graph(subgraph.graph, changed.get(key, {}), changed), subgraph.inputs)
             for key, subgraph in workflow.subgraphs.items()
         },
-    )  # fmt: skip
+    )
 
 
 def _graph(graph: Graph, renamed: Mapping[str, str], changed: Mapping[str, Mapping[str, str]]) -> Graph:

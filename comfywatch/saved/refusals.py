@@ -9,14 +9,12 @@ from typing import Any
 
 from comfywatch.problems import Problem
 from comfywatch.saved.origins import origin_of
-from comfywatch.saved.scopes import MOST_NODES, Placed
+from comfywatch.saved.scopes import Placed
 from comfywatch.saved.widgets import is_rendered
 from comfywatch.saved.wiring import Nothing, Source
 from comfywatch.schemas import Schemas
 from comfywatch.sentences import EXPORT, bad_link, called, class_missing, shortened
-
-NEVER_CONVERTED = frozenset({"group_node", "no_subgraph", "rendered_in_browser", "too_large"})
-"""Codes that are the file's own fault: no server could help."""
+from comfywatch.workflow import MAX_DEPTH, MAX_NODES
 
 _GROUP = re.compile(r"workflow[>/]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -47,10 +45,16 @@ def not_saved() -> Problem:
     return Problem(code="not_a_workflow", message=message, fix=EXPORT)
 
 
-def too_large() -> Problem:
+def too_deep() -> Problem:
+    """Lists and maps in each other, as no frontend writes them."""
+    message = f"The workflow is nested too deeply: more than {MAX_DEPTH} lists and maps in each other."
+    return Problem(code="not_a_workflow", message=message, fix=EXPORT)
+
+
+def too_many_nodes() -> Problem:
     """Subgraphs in subgraphs without end, or as good as that."""
-    message = f"The workflow has no end: its subgraphs hold more than {MOST_NODES} nodes, or themselves."
-    return Problem(code="too_large", message=message, fix="Take the subgraphs apart in ComfyUI, and save it again.")
+    message = f"Its subgraphs have more than {MAX_NODES} nodes, or one of them holds itself."
+    return Problem(code="too_many_nodes", message=message, fix="Use fewer subgraphs, and save the workflow again.")
 
 
 def _unknown(placed: Placed, entry: Mapping[str, Any]) -> Problem:

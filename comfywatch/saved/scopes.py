@@ -12,16 +12,16 @@ from typing import Any
 
 from comfywatch.saved.frontends import Frontend
 from comfywatch.saved.graph import Graph, Mode, Node, SavedWorkflow, Subgraph
+from comfywatch.workflow import MAX_NODES
 
-MOST_NODES = 10_000
-"""Far above what people make; a subgraph that holds another ten times, which does the same, grows without measure."""
 DEEPEST = 50
+"""Subgraphs in each other; one that holds itself has no end."""
 
 _SELF = "-1"
 """How ``proxyWidgets`` names the instance itself: a widget that it has as an input."""
 
 
-class TooLarge(ValueError):
+class TooManyNodes(ValueError):
     """There is no end to the nodes, or as good as none."""
 
 
@@ -40,7 +40,7 @@ class Scope:
     inner: dict[str, Scope] = field(default_factory=dict)
     linked: Mapping[str, str | None] = field(default_factory=dict)
     promoted: Mapping[str, Any] = field(default_factory=dict)
-    proxied: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    proxied: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +57,15 @@ class Placed:
 
 
 def unfold(workflow: SavedWorkflow, frontend: Frontend) -> Scope:
-    """The root, with all instances in it; raises ``TooLarge``."""
+    """The root, with all instances in it; raises ``TooManyNodes``."""
     root = Scope(graph=workflow.root)
     todo = [(root, 0)]
     count = 0
     while todo:
         scope, depth = todo.pop()
         count += len(scope.graph.nodes)
-        if count > MOST_NODES or depth > DEEPEST:
-            raise TooLarge
+        if count > MAX_NODES or depth > DEEPEST:
+            raise TooManyNodes
         for node in scope.graph.nodes.values():
             subgraph = workflow.subgraphs.get(node.type)
             if subgraph is not None:
@@ -96,27 +96,37 @@ def everything(scope: Scope) -> Iterator[Placed]:
 
 
 def _instance(node: Node, subgraph: Subgraph, outer: Scope, frontend: Frontend) -> Scope:
-    said = dict(_said(node, subgraph, frontend))
-    said |= {_place(node, subgraph, name): value for (inner, name), value in outer.proxied.items() if inner == node.id}
+    said: dict[str, dict[str, Any]] = {}
+    for (inner, name), value in (*_said(node, frontend, subgraph), *_said_outside(node, outer)):
+        shown = subgraph.shown_by.get((inner, name))
+        said.setdefault(inner if shown is None else _SELF, {})[shown or name] = value
     return Scope(
         graph=subgraph.graph,
         path=f"{outer.path}{node.id}:",
         subgraph=subgraph,
         outer=outer,
         linked={slot.name: slot.link for slot in node.inputs},
-        promoted={name: value for (inner, name), value in said.items() if inner == _SELF},
-        proxied={place: value for place, value in said.items() if place[0] != _SELF},
+        promoted=said.pop(_SELF, {}),
+        proxied=said,
     )
 
 
-def _said(node: Node, subgraph: Subgraph, frontend: Frontend) -> Iterator[tuple[tuple[str, str], Any]]:
+def _said(node: Node, frontend: Frontend, subgraph: Subgraph) -> Iterator[tuple[tuple[str, str], Any]]:
+    """What an instance has for widgets, each with its place: the node, or the instance itself, and the name."""
     values = node.values if isinstance(node.values, list) else []
-    proxies = list(_proxies(node)) if frontend.reads_proxies else []
-    inputs = [(_SELF, name) for name in subgraph.promoted]
-    places = proxies if any(inner == _SELF for inner, _ in proxies) else [*inputs, *proxies]
-    for place, value in zip(places, values, strict=False):
-        if value is not None:
-            yield place, value
+    proxies = list(_proxies(node))
+    if not any(inner == _SELF for inner, _ in proxies):
+        yield from (((_SELF, name), value) for name, value in zip(subgraph.promoted, values, strict=False))
+    for (inner, name), value in zip(proxies, values, strict=False):
+        if value is not None and (inner == _SELF or frontend.reads_proxies):
+            yield (inner, name), value
+
+
+def _said_outside(node: Node, outer: Scope) -> Iterator[tuple[tuple[str, str], Any]]:
+    """What the instance around it has for widgets of this one: the outermost that says something wins."""
+    named = {name: inner for inner, name in _proxies(node)}
+    for name, value in outer.proxied.get(node.id, {}).items():
+        yield (named.get(name, _SELF), name), value
 
 
 def _proxies(node: Node) -> Iterator[tuple[str, str]]:
@@ -124,10 +134,3 @@ def _proxies(node: Node) -> Iterator[tuple[str, str]]:
     for proxy in proxies if isinstance(proxies, list) else ():
         if isinstance(proxy, list) and len(proxy) > 1 and isinstance(proxy[1], str):
             yield str(proxy[0]), proxy[1]
-
-
-def _place(node: Node, subgraph: Subgraph, name: str) -> tuple[str, str]:
-    """What an instance calls ``name``: an input of its own, or else a widget of an inner node."""
-    if any(slot.name == name for slot in subgraph.inputs):
-        return _SELF, name
-    return next((proxy for proxy in _proxies(node) if proxy[1] == name), (_SELF, name))

@@ -11,50 +11,57 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_COMMENT = re.compile(r"/\*|//")
 _PIECE = re.compile(r"\\.|[{}|]|[^\\{}|]+|\\", re.DOTALL)
 _ESCAPED = frozenset({"\\{", "\\}", "\\|"})
+_DEEPEST = 100
+"""Braces in each other; further ones are taken for text."""
 _TOKEN = re.compile(r"%([^%]+)%")
-_DATE_PART = re.compile(r"yyyy|yy|([dMhms])\1?")
+_DATE_PART = re.compile(r"yyyy|yyy|yy|([dMhms])\1?")
 _NOT_IN_NAMES = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
-
-
-@dataclass(slots=True)
-class _Choice:
-    """An open brace: the options so far, of which the last one is being read."""
-
-    options: list[str] = field(default_factory=lambda: [""])
 
 
 def drawn_text(text: str, draw: random.Random) -> tuple[str, bool]:
     """A dynamic prompt with each choice made, and whether there was one to make.
 
-    What is not drawn is not looked into for its own sake: a choice inside it is made too, which changes nothing.
+    A choice inside an option that is then not drawn is made too, which changes nothing. A brace that is never closed
+    ends with the text.
     """
-    open_braces = [_Choice()]
-    is_random = False
-    for piece in _PIECE.findall(_COMMENT.sub("", text)):
-        here = open_braces[-1]
-        if piece == "{":
-            open_braces.append(_Choice())
-        elif piece == "|" and len(open_braces) > 1:
-            here.options.append("")
-        elif piece == "}" and len(open_braces) > 1:
-            open_braces.pop()
-            is_random = is_random or len(here.options) > 1
-            open_braces[-1].options[-1] += draw.choice(here.options)
+    reading = _Reading(draw=draw)
+    for piece in _PIECE.findall(_without_comments(text)):
+        reading.take(piece)
+    while len(reading.braces) > 1:
+        reading.close()
+    return reading.braces[0][-1], reading.is_random
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """The braces that are open, each with its options so far; the first is the text as a whole."""
+
+    draw: random.Random
+    braces: list[list[str]] = field(default_factory=lambda: [[""]])
+    is_random: bool = False
+
+    def take(self, piece: str) -> None:
+        is_inside = len(self.braces) > 1
+        if piece == "{" and len(self.braces) < _DEEPEST:
+            self.braces.append([""])
+        elif piece == "|" and is_inside:
+            self.braces[-1].append("")
+        elif piece == "}" and is_inside:
+            self.close()
         else:
-            here.options[-1] += piece[1:] if piece in _ESCAPED else piece
-    while len(open_braces) > 1:
-        unclosed = open_braces.pop()
-        is_random = is_random or len(unclosed.options) > 1
-        open_braces[-1].options[-1] += draw.choice(unclosed.options)
-    return open_braces[0].options[0], is_random
+            self.braces[-1][-1] += piece[1:] if piece in _ESCAPED else piece
+
+    def close(self) -> None:
+        options = self.braces.pop()
+        self.is_random = self.is_random or len(options) > 1
+        self.braces[-1][-1] += self.draw.choice(options)
 
 
-def filled_in(text: str, value_of: Callable[[str, str], Any], now: datetime) -> str:
+def filled_in(text: str, value_of: Callable[[str, str], str | None], now: datetime) -> str:
     """A name with its tokens replaced, those that mean something; ``value_of`` takes a node's name and a widget's."""
 
     def replaced(token: re.Match[str]) -> str:
@@ -63,9 +70,22 @@ def filled_in(text: str, value_of: Callable[[str, str], Any], now: datetime) -> 
             return _as_date(word.removeprefix("date:"), now)
         node, dot, widget = word.partition(".")
         value = value_of(node, widget) if dot else None
-        return token[0] if value is None else _NOT_IN_NAMES.sub("_", _as_text(value))
+        return token[0] if value is None else _NOT_IN_NAMES.sub("_", value)
 
     return _TOKEN.sub(replaced, text)
+
+
+def _without_comments(text: str) -> str:
+    """One that is not closed stays."""
+    kept: list[str] = []
+    at, last_end = 0, text.rfind("*/")
+    for start in _COMMENT.finditer(text):
+        if start.start() < at or (start[0] == "/*" and last_end < start.end()):
+            continue
+        kept.append(text[at : start.start()])
+        end = text.find("\n", start.end()) if start[0] == "//" else text.find("*/", start.end()) + 2
+        at = len(text) if end < 0 else end
+    return "".join((*kept, text[at:]))
 
 
 def _as_date(pattern: str, now: datetime) -> str:
@@ -73,11 +93,7 @@ def _as_date(pattern: str, now: datetime) -> str:
 
     def part(found: re.Match[str]) -> str:
         if found[1] is None:
-            return str(now.year)[-len(found[0]) :]
+            return {"yyyy": str(now.year), "yy": str(now.year)[-2:]}.get(found[0], found[0])
         return str(numbers[found[1]]).zfill(len(found[0]))
 
     return _DATE_PART.sub(part, pattern)
-
-
-def _as_text(value: Any) -> str:
-    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)

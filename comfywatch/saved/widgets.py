@@ -36,9 +36,9 @@ class Widget:
     control: Control | None = None
 
     @property
-    def is_text(self) -> bool:
-        """Whether it holds a text."""
-        return self.spec is not None and self.spec.type == "STRING"
+    def is_text_box(self) -> bool:
+        """Whether it holds a text of many lines."""
+        return self.spec is not None and self.spec.type == "STRING" and bool(self.spec.options.get("multiline"))
 
     @property
     def is_dynamic_prompt(self) -> bool:
@@ -90,7 +90,7 @@ def widgets_of(class_type: str, inputs: Iterable[InputSpec], saved: Any) -> dict
         if spec.type == CHOICE:
             todo.extendleft(reversed([sub for sub in chosen(spec, value) if is_widget(sub)]))
     if class_type == _CUSTOM_CHOICE:
-        found |= _typed_in(places)
+        found |= _typed_in(found["choice"].value if "choice" in found else None, places)
     return found
 
 
@@ -175,7 +175,9 @@ def _as_known(class_type: str, spec: InputSpec, value: Any) -> Any:
     return value
 
 
-def _typed_in(places: Iterator[Any]) -> dict[str, Widget]:
-    values = [value for _, value in zip(range(_MOST), places, strict=False)]
-    names = ["index", *(f"option{number}" for number in range(1, len(values)))]
-    return {name: Widget(name=name, value=value) for name, value in zip(names, values, strict=False)}
+def _typed_in(choice: Any, places: Iterator[Any]) -> dict[str, Widget]:
+    """The choices that a person typed in, and which one it is; the place of that in the file is not looked at."""
+    _, *options = [value for _, value in zip(range(_MOST), places, strict=False)] or [None]
+    named = {"index": options.index(choice) if choice in options else -1}
+    named |= {f"option{number}": option for number, option in enumerate(options, start=1)}
+    return {name: Widget(name=name, value=value) for name, value in named.items()}

@@ -1,13 +1,16 @@
-"""Values as a browser holds and sends them: every number there is a double.
+"""Values as a browser holds and writes them: every number there is a double, and any value can become a text.
 
 So ``20.0`` is sent as ``20``, and the seed ``9007199254740993`` as ``9007199254740992``.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 _EXACT = 2**53
+_AS_POWER = 1e21
+"""From here on a browser writes ``1e+21``."""
 
 
 def as_id(plain: Any) -> str | None:
@@ -29,6 +32,20 @@ def as_sent(value: Any) -> Any:
     return {key: as_sent(part) for key, part in value.items()}
 
 
+def as_text(value: Any) -> str:
+    """What a value, as it is sent, becomes in a text box."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ",".join(map(as_text, value))
+        case dict():
+            return "[object Object]"
+    return str(value)
+
+
 def _double(number: float) -> int | float | None:
     """``None`` for what JSON has no word for."""
     if isinstance(number, int) and abs(number) <= _EXACT:
@@ -39,4 +56,6 @@ def _double(number: float) -> int | float | None:
         return None
     if double != double or abs(double) == float("inf"):
         return None
-    return int(double) if double.is_integer() else double
+    if not double.is_integer() or abs(double) >= _AS_POWER:
+        return double
+    return int(Decimal(repr(double)))  # as many digits as tell it apart, and noughts

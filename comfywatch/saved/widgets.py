@@ -61,7 +61,14 @@ MISSING = _Missing()
 
 _WIDGETS = frozenset({"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING", CHOICE})
 _MADE_IN_BROWSER = frozenset({"AUDIO_RECORD", "LOAD_3D", "LOAD_3D_ANIMATION", "WEBCAM"})
-_EMPTY: Mapping[str, Any] = {"BOOLEAN": False, "FLOAT": 0, "INT": 0, "STRING": "", "IMAGECOMPARE": ["", ""]}
+_EMPTY: Mapping[str, Any] = {
+    "AUDIO_RECORD": "",
+    "BOOLEAN": False,
+    "FLOAT": 0,
+    "INT": 0,
+    "STRING": "",
+    "IMAGECOMPARE": ["", ""],
+}
 _SEEDS = frozenset({"seed", "noise_seed"})
 _SAMPLERS = frozenset({"KSampler", "KSamplerAdvanced"})
 _CUSTOM_CHOICE = "CustomCombo"
@@ -122,7 +129,7 @@ def default_of(spec: InputSpec) -> Any:
         return first.get("key", MISSING) if isinstance(first, Mapping) else MISSING
     if spec.choices:
         return spec.choices[0]
-    return _EMPTY.get(spec.options.get("widgetType", spec.type), MISSING)
+    return _EMPTY.get(str(spec.options.get("widgetType", spec.type)), MISSING)
 
 
 _BUTTON = InputSpec(name="", type="(button)", required=True)
@@ -176,8 +183,10 @@ def _as_known(class_type: str, spec: InputSpec, value: Any) -> Any:
 
 
 def _typed_in(choice: Any, places: Iterator[Any]) -> dict[str, Widget]:
-    """The choices that a person typed in, and which one it is; the place of that in the file is not looked at."""
+    """The choices that a person typed in, an empty one to go on with, and which one it is, whatever the file says."""
     _, *options = [value for _, value in zip(range(_MOST), places, strict=False)] or [None]
+    if options[-1:] != [""]:
+        options.append("")
     named = {"index": options.index(choice) if choice in options else -1}
     named |= {f"option{number}": option for number, option in enumerate(options, start=1)}
     return {name: Widget(name=name, value=value) for name, value in named.items()}

@@ -154,7 +154,7 @@ class Wiring:
             )
         for there in (*inputs[max(slot, 0) : slot + 1], *inputs):
             kind = self._type(node, there)
-            if fits(kind, at.type):
+            if fits(kind, at.type, self.schemas.version_hint):
                 return replace(at, link=there.link, type=kind, is_direct=False)
         return replace(at, link=None)
 

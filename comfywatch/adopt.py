@@ -43,6 +43,7 @@ def adopt(found: Iterable[Ours], ledger: Ledger, server: Server) -> None:
 def _waiting_for(ours: Ours, ledger: Ledger) -> Job | None:
     record = ledger.file(str(ours.mark.get("project")), str(ours.mark.get("workflow")))
     job = ledger.jobs.get(record.job) if record else None
-    if job is None or job.post is not Post.NONE or job.digest != ours.mark.get("digest"):
+    if job is None or job.post is not Post.NONE:
         return None
-    return job
+    is_same = job.digest == ours.mark.get("digest") or (job.source != "" and job.source == ours.mark.get("source"))
+    return job if is_same else None

@@ -98,6 +98,7 @@ def result_document(task: Collection, fetched: list[dict[str, Any]]) -> dict[str
         "project": job.project,
         "workflow": job.path,
         "digest": job.digest,
+        "source": job.source,
         "run": job.run,
         "prompt_id": job.prompt_id,
         "server": task.server,

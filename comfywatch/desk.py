@@ -96,7 +96,9 @@ class Desk:
             return self._look_again(job)
         if not is_named and job.state not in _RETRIED_AT_ONCE:
             return "left as they are"
-        return "run again" if self._intake.read_again(record, at=at) else "not readable, or gone: put the file back"
+        new_seeds = bool(request.options.get("new_seed"))
+        again = self._intake.read_again(record, at=at, new_seeds=new_seeds)
+        return "run again" if again else "not readable, or gone: put the file back"
 
     def _look_again(self, job: Job) -> str:
         if job.state is JobState.INVALID and not self._ledger.can_be_read(job):

@@ -39,11 +39,13 @@ from comfywatch.intake import Intake, Pace
 from comfywatch.jobs import Fact, JobState
 from comfywatch.ledger import Ledger
 from comfywatch.projects import MANIFESTS, Projects
+from comfywatch.prompts import digest_for
 from comfywatch.settings import Settings
 from comfywatch.shelf import Shelf
 from comfywatch.store import Store
 from comfywatch.submit import Rules, Submitter
 from comfywatch.tree import FolderStamp, Forest, to_watch
+from comfywatch.workflow import Dropped
 
 SCAN_COST_FACTOR = 10
 """A scan that an event asks for comes no sooner after the last than this many times what that one took."""
@@ -72,6 +74,7 @@ class Engine:
             hold_archive=settings.existing == "hold" and not once,
             allow_links=settings.allow_links,
             inherited=self.projects.neighbours.inherited,
+            digest_for=self._digest_for,
         )
         submitter = Submitter(
             self.ledger,
@@ -251,6 +254,11 @@ class Engine:
         for job in [job for job in self.ledger.jobs.values() if job.state is JobState.INVALID]:
             if self.ledger.can_be_read(job):
                 self.ledger.change(job.after(Fact.FREED, problems=()))
+
+    def _digest_for(self, project: str, dropped: Dropped) -> str:
+        """What a workflow is as content, as far as the schemas of its project's server are known."""
+        server = self.dispatcher.servers.get(self.projects[project].url)
+        return digest_for(dropped, None if server is None else server.schemas)
 
     def _aliases(self, project: str) -> dict[str, str]:
         manifest = self.projects[project].manifest

@@ -28,7 +28,8 @@ def from_results(reading: Reading, ledger: Ledger, project: Path, *, at: datetim
     name, path = reading.key
     newest = None
     for past in _unknown_runs(ledger, project, path):
-        job = Job(id=0, project=name, path=path, digest=past.digest, first_seen=min(past.finished or at, at))
+        first_seen = min(past.finished or at, at)
+        job = Job(id=0, project=name, path=path, digest=past.digest, source=past.source, first_seen=first_seen)
         job = ledger.add(job, reading.data, reading.stamp)
         newest = ledger.change(
             replace(job, run=past.run, state=past.state, prompt_id=past.prompt_id, finished=past.finished)
@@ -48,7 +49,7 @@ def _compare(job: Job, others: list[PastRun], ledger: Ledger) -> None:
     """A waiting job ends as another machine's run of the same content did, if there is one."""
     if any(past.run == job.run for past in others):
         job = ledger.change(replace(job, run=None))
-    past = next((past for past in reversed(others) if past.digest == job.digest), None)
+    past = next((past for past in reversed(others) if past.is_of(job)), None)
     if past is None:
         return
     waiting = job if job.state is JobState.PENDING else job.after(Fact.FREED, problems=())

@@ -6,7 +6,7 @@ so that events and a rescan come to the same result.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ from comfywatch.reading import NOT_JSON, Key, Reading, parsed, read, too_big
 from comfywatch.settling import Settling, Stamp
 from comfywatch.store import FileRecord
 from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_text, is_too_deep, is_workflow_name
+from comfywatch.workflow import Dropped
 
 ARCHIVED = "was here before comfywatch"
 UNSURE_SECONDS = 1.0
@@ -50,6 +51,7 @@ class Intake:
     """Looks at files and makes jobs of them.
 
     ``archive_before_ns`` is set at the first start: files not changed since then were there before comfywatch.
+    ``digest_for`` says, for a project, what a workflow is as content.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Intake:
         hold_archive: bool,
         allow_links: tuple[Path, ...] = (),
         inherited: Container[str] = (),
+        digest_for: Callable[[str, Dropped], str] = lambda _, dropped: dropped.digest,
     ) -> None:
         self._ledger = ledger
         self._projects = projects
@@ -70,6 +73,7 @@ class Intake:
         self._archive_before_ns = archive_before_ns
         self._hold_archive = hold_archive
         self._inherited = inherited
+        self._digest_for = digest_for
         self._settling: Settling[Key] = Settling(pace.settle_seconds)
         self._missing: dict[Key, float] = {}
         self.arriving: dict[Key, _Arriving] = {}
@@ -206,7 +210,7 @@ class Intake:
 
     def _parse(self, key: Key, stamp: Stamp, data: bytes, *, now: float, at: datetime) -> None:
         """What does not parse may be half written; unchanged since the last time, it is broken."""
-        reading = parsed(key, stamp, data)
+        reading = self._known_by_content(parsed(key, stamp, data))
         is_json = reading.problem is None or reading.problem.code != NOT_JSON
         arriving = None if is_json else self.arriving.setdefault(key, _Arriving(at))
         if arriving is None or arriving.stamp == stamp or self._ledger.file(*key) is not None:
@@ -221,25 +225,47 @@ class Intake:
         key = reading.key
         self.arriving.pop(key, None)
         record = self._ledger.file(*key)
-        if record is not None and record.digest == reading.digest:
+        if record is not None and self._is_same(record, reading):
             self._same_again(record, reading, at)
             return
-        moved = self._moved_from(reading.digest, key[0]) if record is None else None
+        moved = self._moved_from(reading) if record is None else None
         if moved is not None:
             self._follow(moved, reading, at)
             return
         self._supersede(key)
         self._new_job(reading, at)
 
-    def _new_job(self, reading: Reading, at: datetime) -> Job:
+    def _known_by_content(self, reading: Reading) -> Reading:
+        """A saved workflow counts as the prompt that it becomes, as soon as that can be said."""
+        if not reading.source or reading.dropped is None:
+            return reading
+        return replace(reading, digest=self._digest_for(reading.key[0], reading.dropped))
+
+    def _is_same(self, record: FileRecord, reading: Reading) -> bool:
+        """Whether a path has the content that it had: as a prompt, or else as the saved workflow that it is."""
+        if record.digest == reading.digest:
+            return True
+        latest = self._ledger.latest(record) if reading.source else None
+        return latest is not None and latest.source == reading.source
+
+    def _new_job(self, reading: Reading, at: datetime, *, new_seeds: bool = False) -> Job:
         project, path = reading.key
         is_archive = reading.problem is None and self._is_archive(reading)
         if is_archive or (reading.problem is None and project in self._inherited):
             known = from_results(reading, self._ledger, self._projects / project, at=at)
-            if known is not None and known.digest == reading.digest:
+            if known is not None and (known.digest == reading.digest or known.source == reading.source != ""):
                 return known
         held = ARCHIVED if is_archive and self._hold_archive else ""
-        job = Job(id=0, project=project, path=path, digest=reading.digest, first_seen=at, held=held)
+        job = Job(
+            id=0,
+            project=project,
+            path=path,
+            digest=reading.digest,
+            source=reading.source,
+            first_seen=at,
+            held=held,
+            new_seeds=new_seeds,
+        )
         bound = logger.bind(project=project, job=path)
         if reading.problem is None:
             bound.info("taken{}", f", held: {held}" if held else "")
@@ -277,9 +303,10 @@ class Intake:
         if job.wish is Wish.REMOVE:
             self._ledger.change(replace(job, wish=None, life=0))
 
-    def _moved_from(self, digest: str, project: str) -> FileRecord | None:
+    def _moved_from(self, reading: Reading) -> FileRecord | None:
         """A known path with this content whose file is no longer there: best one that is missed just now, and near."""
-        records = self._ledger.store.files_with(digest)
+        project = reading.key[0]
+        records = self._ledger.store.files_with(reading.digest, source=reading.source)
         for record in sorted(records, key=lambda record: (record.gone, record.project != project)):
             known = self._ledger.file(record.project, record.path)
             if known is None or not self._reach.is_gone(self._file((known.project, known.path))):
@@ -339,18 +366,18 @@ class Intake:
     def _file(self, key: Key) -> Path:
         return self._projects / key[0] / WORKFLOWS / key[1]
 
-    def read_again(self, record: FileRecord, *, at: datetime) -> Job | None:
+    def read_again(self, record: FileRecord, *, at: datetime, new_seeds: bool = False) -> Job | None:
         """A new job from the file as it lies there, for ``retry``; ``None`` if it cannot be read or taken."""
         key = record.project, record.path
         try:
             data, stamp = read(self._reach, self._file(key), max_bytes=self._pace.max_workflow_bytes)
         except (OSError, NoWorkflow):
             return None
-        reading = parsed(key, stamp, data)
+        reading = self._known_by_content(parsed(key, stamp, data))
         if reading.problem is not None:
             return None
         self._supersede(key)
-        return self._new_job(reading, at)
+        return self._new_job(reading, at, new_seeds=new_seeds)
 
     def notices(self, project: str) -> Iterator[str]:
         """What could not be read, as sentences."""

@@ -129,7 +129,8 @@ class Job:
     ``suspected`` is when a loss was last laid to it. ``outcome`` is what history said, saved before the first download.
     ``held`` says why a person has to release it. ``fingerprint`` is that of the schemas and inventory for which it was
     last found blocked. ``outputs`` is where its run lies, seen from its project, if its file has been moved since it
-    ended. All times are UTC.
+    ended. ``source`` is the SHA-256 of a saved workflow as it was dropped, empty for a prompt. ``new_seeds``: other
+    seeds than the file has are wanted. All times are UTC.
     """
 
     id: int
@@ -155,6 +156,8 @@ class Job:
     hint: str = ""
     fingerprint: str = ""
     outputs: str = ""
+    source: str = ""
+    new_seeds: bool = False
     submitted: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None

@@ -15,7 +15,7 @@ from typing import Any
 from comfywatch import plain_yaml
 from comfywatch.collect import OUTPUTS, RESULT, run_number
 from comfywatch.inside import open_folder
-from comfywatch.jobs import FINAL, JobState, workflow_name
+from comfywatch.jobs import FINAL, Job, JobState, workflow_name
 
 MAX_HEAD_BYTES = 16 * 1024
 """Of the lines before ``settings``, in which all that is wanted stands: to read the whole would take long."""
@@ -35,6 +35,11 @@ class PastRun:
     state: JobState
     prompt_id: str
     finished: datetime | None
+    source: str = ""
+
+    def is_of(self, job: Job) -> bool:
+        """Whether it was a run of the same content."""
+        return self.digest == job.digest or (job.source != "" and self.source == job.source)
 
 
 def past_runs(project: Path, path: str) -> list[PastRun]:
@@ -50,15 +55,32 @@ def past_runs(project: Path, path: str) -> list[PastRun]:
 
 def outputs_of(project: Path, path: str, run: int) -> list[Path]:
     """Where the outputs of one run lie, in the order of its ``result.yaml``; empty if that cannot be read."""
-    steps = OUTPUTS, *PurePosixPath(workflow_name(path)).parts, f"{run:03d}"
+    steps = _steps(path, run)
+    rows = _result(project, steps).get("outputs")
+    names = [row.get("path") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return [project.joinpath(*steps, name) for name in names if isinstance(name, str) and Path(name).name == name]
+
+
+def seeds_of(project: Path, path: str, run: int) -> dict[str, int]:
+    """The seed of each node in one run; empty if that cannot be read."""
+    settings = _result(project, _steps(path, run)).get("settings")
+    seeds = settings.get("seeds") if isinstance(settings, Mapping) else None
+    listed = seeds.items() if isinstance(seeds, Mapping) else ()
+    return {str(node): seed for node, seed in listed if type(seed) is int}
+
+
+def _steps(path: str, run: int) -> tuple[str, ...]:
+    return OUTPUTS, *PurePosixPath(workflow_name(path)).parts, f"{run:03d}"
+
+
+def _result(project: Path, steps: tuple[str, ...]) -> Mapping[str, Any]:
+    """All of a ``result.yaml``; empty if it cannot be read."""
     try:
         with open_folder(project, *steps) as folder:
             result = plain_yaml.load(folder.read(RESULT, max_bytes=MAX_RESULT_BYTES)[0])
     except (OSError, plain_yaml.NotYaml):
-        return []
-    rows = result.get("outputs") if isinstance(result, Mapping) else None
-    names = [row.get("path") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-    return [project.joinpath(*steps, name) for name in names if isinstance(name, str) and Path(name).name == name]
+        return {}
+    return result if isinstance(result, Mapping) else {}
 
 
 def _read(project: Path, steps: tuple[str, ...], run: int) -> PastRun | None:
@@ -73,6 +95,7 @@ def _read(project: Path, steps: tuple[str, ...], run: int) -> PastRun | None:
     return PastRun(
         run=run,
         digest=str(result.get("digest", "")),
+        source=str(result.get("source", "")),
         state=JobState(result["state"]),
         prompt_id=str(result.get("prompt_id", "")),
         finished=_moment(result.get("finished")),

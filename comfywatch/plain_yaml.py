@@ -33,6 +33,9 @@ _NO_TEXT = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 _BREAK = re.compile("[\n\r\x85\u2028\u2029]")
 
 
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
+
 class NotYaml(ValueError):
     """The text is no YAML that comfywatch takes; ``line`` counts from 1 and is ``None`` where there is none to name."""
 
@@ -120,12 +123,14 @@ def _refuse_structure(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise NotYaml(f"nested more than {MAX_DEPTH} deep", line=_line(event.start_mark))
+            raise NotYaml(_TOO_DEEP, line=_line(event.start_mark))
 
 
 def _not_yaml(error: yaml.MarkedYAMLError) -> NotYaml:
     mark = error.problem_mark or error.context_mark
     sentence = error.problem or error.context or "this is not YAML"
+    if "nesting depth" in sentence:  # the parser's own limit, which some builds of it reach before ours
+        sentence = _TOO_DEEP
     if "cannot start any token" in sentence:
         sentence += " (indent with spaces, not tabs; put text that begins with @, ` or % in quotes)"
     if "alphabetic or numeric" in sentence:

@@ -19,6 +19,7 @@ from comfywatch.server import Server
 from comfywatch.servers import Servers
 from comfywatch.submit import Sent, Submitter
 
+NO_SCHEMAS = "ComfyUI's node schemas are not known yet, and a saved workflow becomes a prompt by them"
 EXAMINED_AT_ONCE = 25
 """Prompts that are looked at between two commits, so that a flood of drops delays nothing else."""
 
@@ -54,6 +55,11 @@ class Poster:
             if job is None or job.held or job.state is not JobState.PENDING or job_id in self._ledger.active:
                 continue
             server = self._servers.of(job, now=now)
+            if not self._submitter.can_be_judged(job, server):
+                self._follower.waits_for[job.id] = NO_SCHEMAS
+                continue
+            if self._follower.waits_for.get(job.id) == NO_SCHEMAS:
+                del self._follower.waits_for[job.id]
             if self._submitter.is_ready(job, server):
                 self._line(server).add(job)
 
@@ -100,7 +106,9 @@ class Poster:
             or self._servers.of(job, now=now) is not server
         ):
             return Standing.LEFT
-        return Standing.READY if self.may_try(job, now) and job_id not in self._uploading else Standing.NOT_YET
+        if job_id in self._uploading or (job.source and not server.is_fresh):  # it may have another version now
+            return Standing.NOT_YET
+        return Standing.READY if self.may_try(job, now) else Standing.NOT_YET
 
     def _start(self, job: Job, server: Server, *, at: datetime) -> Effect:
         """Post it, or, if it names files of the project, send those first."""

@@ -22,12 +22,13 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What was read of a file; ``problem`` is set where ``dropped`` is not."""
+    """What was read of a file; ``problem`` is set where ``dropped`` is not. ``digest`` and ``source``: see ``Job``."""
 
     key: Key
     stamp: Stamp
     data: bytes
     digest: str
+    source: str = ""
     dropped: Dropped | None = None
     problem: Problem | None = None
 
@@ -57,7 +58,8 @@ def parsed(key: Key, stamp: Stamp, data: bytes) -> Reading:
     except NotAWorkflow as error:
         problem = error.problem
     else:
-        return Reading(key=key, stamp=stamp, data=data, digest=dropped.digest, dropped=dropped)
+        source = dropped.digest if dropped.is_saved else ""
+        return Reading(key=key, stamp=stamp, data=data, digest=dropped.digest, source=source, dropped=dropped)
     return Reading(key=key, stamp=stamp, data=data, digest=_digest(data), problem=problem)
 
 

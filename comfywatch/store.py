@@ -83,6 +83,11 @@ MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE jobs ADD COLUMN suspected TEXT;",
     "ALTER TABLE contents ADD COLUMN origin TEXT;",
     "ALTER TABLE jobs ADD COLUMN outputs TEXT NOT NULL DEFAULT '';",
+    """
+    ALTER TABLE jobs ADD COLUMN source TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN new_seeds INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_by_source ON jobs (source) WHERE source != '';
+    """,
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
 
@@ -311,9 +316,12 @@ class Store:
         """Every path that was ever taken."""
         yield from map(_file_record, self._read(f"SELECT {_FILE_COLUMNS} FROM files", ()))
 
-    def files_with(self, digest: str) -> list[FileRecord]:
-        """The paths at which this content was last seen."""
-        return list(map(_file_record, self._read(f"SELECT {_FILE_COLUMNS} FROM files WHERE digest = ?", (digest,))))
+    def files_with(self, digest: str, *, source: str = "") -> list[FileRecord]:
+        """The paths at which this content was last seen, or the saved workflow ``source``."""
+        sql = f"SELECT {_FILE_COLUMNS} FROM files WHERE digest = ?"
+        if source:
+            sql += " OR job IN (SELECT id FROM jobs WHERE source = ?)"
+        return list(map(_file_record, self._read(sql, (digest, source) if source else (digest,))))
 
     def listing(self, project: str) -> list[tuple[FileRecord, Job]]:
         """Each path of a project with its latest job, the newest job first."""
@@ -474,6 +482,7 @@ def _job_in(row: Sequence[Any]) -> Job:
     values["post"] = Post(values["post"])
     values["wish"] = Wish(values["wish"]) if values["wish"] else None
     values["outcome"] = json.loads(values["outcome"]) if values["outcome"] else None
+    values["new_seeds"] = bool(values["new_seeds"])
     values["problems"] = tuple(Problem.from_dict(plain) for plain in json.loads(values["problems"]))
     for name in ("first_seen", "suspected", "submitted", "started", "finished"):
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None

@@ -65,6 +65,7 @@ def post_body(prompt: Mapping[str, Any], job: Job, *, saved: Mapping[str, Any] |
             "workflow": job.path,
             "run": job.run,
             "digest": job.digest,
+            **({"source": job.source} if job.source else {}),
         }
     body = {
         "prompt": prompt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,14 +19,20 @@ from comfywatch.jobs import Fact, Job, JobState, Post, workflow_name
 from comfywatch.ledger import Ledger
 from comfywatch.mends import Sources, lacks_something, mended, needed_later
 from comfywatch.model_folders import ModelInputs
+from comfywatch.origin import origin_of
+from comfywatch.past import seeds_of
 from comfywatch.problems import MissingClass, Problem, Severity, errors
+from comfywatch.prompts import Prompt, digest_for, prompt_of
 from comfywatch.references import References
+from comfywatch.saved import Seed, with_seeds
 from comfywatch.server import Server
 from comfywatch.submission import post_body, prepared
 from comfywatch.validation import is_invalid, partial_outputs, respell, validate
 from comfywatch.workflow import Dropped, NotAWorkflow, NotJson
 
 PARTIAL = "partial_outputs"
+PROMPTS_KEPT = 256
+"""Prompts of saved workflows that are kept; the others are converted anew when they are needed."""
 MAY_BE_MISSING = frozenset({"missing_node_type", "value_not_in_list"})
 
 
@@ -67,11 +74,15 @@ class Submitter:
         self._references = references
         self._highest_run_on_disk = highest_run_on_disk
         self.examined: dict[int, str] = {}
+        self._prompts: dict[int, tuple[str, Prompt]] = {}
 
     def is_ready(self, job: Job, server: Server) -> bool:
         """Examine a pending job if need be; whether it may be posted."""
         if self.examined.get(job.id) == server.fingerprint:
             return True
+        if not self.can_be_judged(job, server):
+            return False
+        job = self._known_by_content(job, server)
         problems = self.problems(job, server)
         found = errors(problems)
         if not found:
@@ -83,6 +94,10 @@ class Submitter:
         elif server.is_fresh or not server.link.takes_jobs:
             self._stop(job, Fact.BLOCKED, problems, server)
         return False
+
+    def can_be_judged(self, job: Job, server: Server) -> bool:
+        """Whether there is a prompt to look at: a saved workflow waits for the schemas of its server."""
+        return not job.source or server.schemas is not None
 
     def free(self, job: Job, server: Server) -> None:
         """Look at a blocked job again, or at an invalid one that others may have freed: something has changed."""
@@ -118,22 +133,21 @@ class Submitter:
             return (Problem(code="not_json", message=f"This is not JSON: {error}."),)
         except NotAWorkflow as error:
             return (error.problem,)
-        prompt = dropped.prompt
+        prompt = self._prompt(job, dropped, server)
         found = validate(
-            prompt,
+            prompt.nodes,
             schemas=server.schemas,
             inventory=server.inventory,
             aliases=self._aliases(job.project),
             deny_nodes=self._rules.deny_nodes,
         )
-        found = self.mended(dropped, found, server)
+        found = self.mended(job, prompt.problems_with(found), server)
         found += dropped.remarks()
         found += tuple(self._lacking(job, server))
-        if (
-            server.schemas is None
-            or not (parts := partial_outputs(prompt, found, server.schemas)).runs
-            or not parts.dropped
-        ):
+        if server.schemas is None or prompt.problems:
+            return found
+        parts = partial_outputs(prompt.nodes, found, server.schemas)
+        if not parts.runs or not parts.dropped:
             return found
         if self._rules.hold_partial:
             return (would_be_partial(parts.dropped), *found)
@@ -142,24 +156,47 @@ class Submitter:
     def refusal_mended(self, job: Job, problems: tuple[Problem, ...], server: Server) -> tuple[Problem, ...]:
         """The same for what ComfyUI says of a prompt that was posted."""
         try:
-            return self.mended(self._ledger.prompt(job), problems, server)
+            return self.mended(job, problems, server)
         except (NotJson, NotAWorkflow):
             return problems
 
-    def mended(self, dropped: Dropped, problems: tuple[Problem, ...], server: Server) -> tuple[Problem, ...]:
+    def mended(self, job: Job, problems: tuple[Problem, ...], server: Server) -> tuple[Problem, ...]:
         """With where what is missing can be had, and what more will be missing then."""
         if not lacks_something(problems):
             return problems
         server.wants_packages |= any(isinstance(problem.lacks, MissingClass) for problem in problems)
         sources = Sources.of(server.schemas, server.inventory, references=self._references(), manager=server.packages)
         models = ModelInputs(schemas=server.schemas, inventory=server.inventory)
-        later = needed_later(dropped.prompt, problems, models, sources, saved=dropped.saved)
+        dropped = self._ledger.prompt(job)
+        later = needed_later(self._prompt(job, dropped, server).nodes, problems, models, sources, saved=dropped.saved)
         return (*mended(problems, sources, saved=dropped.saved), *later)
 
     def input_files(self, job: Job, server: Server) -> list[InputFile]:
         """The files that a job's prompt names; raises as ``Ledger.prompt`` does."""
-        prompt, folder = self._ledger.prompt(job).prompt, self._folder(job.project)
+        prompt, folder = self._prompt(job, self._ledger.prompt(job), server).nodes, self._folder(job.project)
         return list(input_files(prompt, server.schemas, folder, allow_links=self._rules.allow_links))
+
+    def _prompt(self, job: Job, dropped: Dropped, server: Server) -> Prompt:
+        """What is judged of a job; empty while a saved workflow waits for schemas."""
+        fingerprint, prompt = self._prompts.get(job.id, ("", None))
+        if prompt is None or fingerprint != server.fingerprint:
+            prompt = prompt_of(dropped, server.schemas) or Prompt()
+            if len(self._prompts) >= PROMPTS_KEPT:
+                self._prompts.clear()
+            self._prompts[job.id] = server.fingerprint, prompt
+        return prompt
+
+    def _known_by_content(self, job: Job, server: Server) -> Job:
+        """A saved workflow that was taken before there were schemas gets the digest of the prompt that it becomes."""
+        if not job.source or job.digest != job.source or not self._ledger.can_be_read(job):
+            return job
+        digest = digest_for(self._ledger.prompt(job), server.schemas)
+        if digest == job.digest:
+            return job
+        record = self._ledger.file(job.project, job.path)
+        if record is not None and record.job == job.id:
+            self._ledger.save_file(replace(record, digest=digest))
+        return self._ledger.change(replace(job, digest=digest))
 
     def _lacking(self, job: Job, server: Server) -> Iterator[Problem]:
         """Input files that cannot be sent as things are."""
@@ -185,8 +222,11 @@ class Submitter:
         dropped = self._ledger.prompt(job)
         run = job.run or self._next_run(job)
         job = replace(job, run=run, prompt_id=str(uuid.uuid4()), post=Post.INTENDED, server=server.url, submitted=at)
-        body = self._body(job, dropped, server, sent.names)
-        self._ledger.store.save_submitted(job.id, body, _origin(sent.files))
+        draw = random.Random(f"{job.id}/{run}")  # noqa: S311  # the same in each attempt at this run
+        prompt = prompt_of(dropped, server.schemas, draw=draw, now=at.astimezone()) or Prompt()
+        seeds = self._new_seeds(job, prompt, draw) if job.new_seeds else ()
+        body = self._body(job, with_seeds(prompt.nodes, seeds), server, dropped.saved, sent.names)
+        self._ledger.store.save_submitted(job.id, body, origin_of(sent.files, prompt.drawn, seeds))
         self._ledger.change(replace(job, life=server.link.life, refusals=0))
         self.examined.pop(job.id, None)
         return PostAsk(job=job.id, prompt_id=job.prompt_id, body=body)
@@ -196,12 +236,22 @@ class Submitter:
         body = self._ledger.store.submitted(job.id)
         return PostAsk(job=job.id, prompt_id=job.prompt_id, body=body) if body else None
 
-    def _body(self, job: Job, dropped: Dropped, server: Server, uploads: Mapping[tuple[str, str], str]) -> bytes:
-        spelled = respell(
-            dropped.prompt, schemas=server.schemas, inventory=server.inventory, aliases=self._aliases(job.project)
-        )
+    def _new_seeds(self, job: Job, prompt: Prompt, draw: random.Random) -> tuple[Seed, ...]:
+        """The seeds of the run before this one, or of the file, changed as the words beside them say."""
+        last = seeds_of(self._folder(job.project), job.path, (job.run or 1) - 1)
+        return tuple(replace(seed, value=last.get(seed.places[0][0], seed.value)).rolled(draw) for seed in prompt.seeds)
+
+    def _body(
+        self,
+        job: Job,
+        nodes: Mapping[str, Any],
+        server: Server,
+        saved: Mapping[str, Any] | None,
+        uploads: Mapping[tuple[str, str], str],
+    ) -> bytes:
+        spelled = respell(nodes, schemas=server.schemas, inventory=server.inventory, aliases=self._aliases(job.project))
         prompt = prepared(spelled, job, uploads=uploads)
-        return post_body(prompt, job, saved=dropped.saved, provenance=self._rules.provenance)
+        return post_body(prompt, job, saved=saved, provenance=self._rules.provenance)
 
     def _next_run(self, job: Job) -> int:
         """Twins such as ``a.json`` and ``A.JSON`` share their numbers, for their outputs may lie in one folder."""
@@ -217,23 +267,6 @@ class Submitter:
         bound = logger.bind(project=job.project, job=job.path)
         bound.info("{}: {}", fact, "; ".join(problem.message for problem in errors(problems)))
         self._ledger.change(job.after(fact, problems=problems, fingerprint=server.fingerprint))
-
-
-def _origin(files: Iterable[InputFile]) -> dict[str, Any]:
-    """What ``result.yaml`` is to say of what a run was made from."""
-    rows = [
-        {
-            "node": file.node,
-            "input": file.input,
-            "project": file.made.project,
-            "workflow": file.made.workflow,
-            "run": file.made.run,
-            "path": file.made.path.name,
-        }
-        for file in files
-        if file.made is not None
-    ]
-    return {"made_from": rows} if rows else {}
 
 
 def would_be_partial(dropped: Iterable[str]) -> Problem:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from comfywatch.outline import outline
 from comfywatch.problems import Problem, Severity
 
 MAX_DEPTH = 100
@@ -39,16 +40,22 @@ class NotAWorkflow(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A prompt as it was dropped; ``saved`` is the UI-format workflow it came with, if any.
+    """What was dropped: a prompt, or a saved workflow, of which each server makes one.
 
-    ``prompt`` maps node ids to ``{"class_type": …, "inputs": {…}}``. ``digest`` is the SHA-256 of the prompt as
-    content: layout, key order and ``_meta`` do not count. ``doubles`` are keys that were there twice in one map.
+    ``prompt`` maps node ids to ``{"class_type": …, "inputs": {…}}``; it is empty for a saved workflow. ``saved`` is
+    that, or the one that a prompt came with, if any. ``digest`` is the SHA-256 of either as content: layout, key order
+    and ``_meta`` do not count. ``doubles`` are keys that were there twice in one map.
     """
 
     prompt: dict[str, Any]
     digest: str
     saved: dict[str, Any] | None = None
     doubles: tuple[str, ...] = ()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether it is a saved workflow and no prompt yet."""
+        return not self.prompt
 
     def remarks(self) -> tuple[Problem, ...]:
         """What a person should know of the file that ComfyUI takes without a word."""
@@ -100,7 +107,10 @@ def parse_json(data: bytes, *, pairs_hook: Callable[[list[tuple[str, Any]]], Any
 
 def digest_of(prompt: Mapping[str, Any]) -> str:
     """SHA-256, in hex, of the prompt's content; raises ``ValueError`` for an infinite number (``1e999``)."""
-    plain = {key: _without_meta(node) for key, node in prompt.items()}
+    return _digest({key: _without_meta(node) for key, node in prompt.items()})
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -132,17 +142,20 @@ def _dropped(value: Any) -> Dropped:
     if not isinstance(value, dict):
         raise _not_a_workflow(f"This is JSON, but no workflow: {_kind(value)} and not a map of nodes.")
     if isinstance(value.get("nodes"), list):
-        raise NotAWorkflow(
-            Problem(
-                code="ui_format",
-                message="This is a workflow as ComfyUI's Save writes it (UI format), "
-                "which ComfyUI's API does not take.",
-                fix=UI_FORMAT_FIX,
-            )
-        )
+        return _saved(value)
     if isinstance(value.get("prompt"), dict) and not _is_node(value["prompt"]):
         return _from_post_body(value)
     return _from_prompt(value, None)
+
+
+def _saved(workflow: dict[str, Any]) -> Dropped:
+    """A workflow as ComfyUI's *Save* writes it."""
+    if not workflow["nodes"]:
+        raise _not_a_workflow("The workflow has no nodes.")
+    try:
+        return Dropped(prompt={}, digest=_digest(outline(workflow)), saved=workflow)
+    except ValueError:
+        raise _not_a_workflow("The workflow has a number that is too large for JSON.") from None
 
 
 def _from_post_body(body: dict[str, Any]) -> Dropped:

@@ -125,6 +125,10 @@ class FakeComfy:
         self._reach()
         return {}
 
+    def node_replacements(self) -> Json | None:
+        self._reach()
+        return None
+
     def object_info(self, node_class: str | None = None) -> Json:
         self._reach()
         return OBJECT_INFO if node_class is None else {k: v for k, v in OBJECT_INFO.items() if k == node_class}

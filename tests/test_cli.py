@@ -179,7 +179,7 @@ def lines_of(result: Result) -> list[dict[str, Any]]:
 def test_check_prints_a_line_a_file_in_order(run: Run, here: Path) -> None:
     good = write_json(here / "good.json", picture())
     bad = write_json(here / "bad.json", {"9": {"class_type": "NoSuchNode", "inputs": {}}, **picture()})
-    saved = write_json(here / "saved.json", {"nodes": [], "links": []})
+    saved = write_json(here / "saved.json", {"nodes": [{"id": 1, "type": "NoSuchNode"}], "links": []})
     (here / "broken.json").write_text("{")
     result = run("check", "--json", "--object-info", SCHEMAS, bad, good, saved, "broken.json", "gone.json")
     lines = lines_of(result)
@@ -190,7 +190,7 @@ def test_check_prints_a_line_a_file_in_order(run: Run, here: Path) -> None:
     assert [[problem["code"] for problem in line["problems"]] for line in lines] == [
         ["missing_node_type"],
         [],
-        ["ui_format"],
+        ["missing_node_type"],
         ["not_json"],
         ["unreadable"],
     ]

@@ -167,11 +167,11 @@ def test_a_copy_at_another_path_is_another_job(desk: Desk) -> None:
 
 
 def test_what_no_server_could_run_is_invalid_and_says_what_to_do(desk: Desk) -> None:
-    desk.put("a.json", {"nodes": [], "links": []})
+    desk.put("a.json", {"film": "Nosferatu"})
     desk.see()
     job = desk.job("a.json")
     assert job.state is JobState.INVALID
-    assert job.problems[0].code == "ui_format"
+    assert job.problems[0].code == "not_a_workflow"
     assert job.problems[0].fix
 
 

@@ -173,7 +173,7 @@ def test_missing_nodes_and_models_are_named_all_at_once_and_free_the_job_when_th
         ("", "empty"),
         ("[1, 2]", "no workflow"),
         ("{}", "no nodes"),
-        (json.dumps({"nodes": [], "links": [], "version": 0.4}), "UI format"),
+        (json.dumps({"nodes": [], "links": [], "version": 0.4}), "no nodes"),
         (json.dumps({"1": {"class_type": "EmptyImage", "inputs": {}}}), "output"),
         (json.dumps({**picture(), "2": {"class_type": "SaveImage", "inputs": {"images": ["9", 0]}}}), "9"),
     ],

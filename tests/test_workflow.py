@@ -154,11 +154,25 @@ def test_what_is_not_json_says_where_or_why(data: bytes, said: str) -> None:
 # ---- what is JSON, and no workflow
 
 
-def test_a_saved_workflow_is_recognised_and_says_what_to_do() -> None:
-    with pytest.raises(NotAWorkflow) as caught:
-        read({"nodes": [{"id": 1, "type": "KSampler"}], "links": [], "version": 0.4})
-    assert caught.value.problem.code == "ui_format"
-    assert "Workflow > Export (API)" in caught.value.problem.fix
+def test_a_saved_workflow_is_told_from_a_prompt() -> None:
+    saved = {"nodes": [{"id": 1, "type": "KSampler"}], "links": [], "version": 0.4}
+    dropped = read(saved)
+    assert dropped.is_saved
+    assert dropped.saved == saved
+    assert not read(picture()).is_saved
+
+
+def test_the_layout_of_a_saved_workflow_does_not_count_and_its_values_do() -> None:
+    def saved(*, value: int = 1, link: int = 7, **layout: Any) -> dict[str, Any]:
+        node = {"id": 3, "type": "KSampler", "widgets_values": [value], "inputs": [{"name": "model", "link": link}]}
+        return {"nodes": [{**node, **layout}, {"id": 9, "type": "Note", **layout}], "links": [[7, 1, 0, 3, 0, "MODEL"]]}
+
+    plain = read(saved()).digest
+    assert read(saved(pos=[1, 2], size=[3, 4], title="Mine", order=5, flags={"collapsed": True})).digest == plain
+    assert read({**saved(), "groups": [{}], "extra": {"ds": {"scale": 2}}, "last_node_id": 99}).digest == plain
+    assert read(saved(value=2)).digest != plain
+    assert read(saved(link=8)).digest != plain
+    assert read(saved(mode=4)).digest != plain
 
 
 @pytest.mark.parametrize(

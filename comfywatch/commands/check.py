@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from comfywatch.inventory import Inventory
     from comfywatch.schemas import Schemas
     from comfywatch.settings import Settings
+    from comfywatch.workflow import Dropped
 
 KEYS = ("node", "class_type", "input", "code", "message", "fix", "severity")
 """Of each problem in the output of ``--json``, all of them always there."""
 
+MAX_CARRIED_BYTES = 64 * 2**20
+"""Of the metadata of a picture."""
 _FINDINGS = frozenset({"rejected", "partial"})
 _MAY_BE_A_FILE = frozenset({"custom_validation_failed", "value_not_in_list"})
 """Codes that an input file which is not on the server gets."""
@@ -123,11 +126,11 @@ def _from_state(settings: Settings) -> _Known:
 
 
 def _check(file: str, known: _Known) -> _Checked:
-    from comfywatch.validation import as_answered, verdict_of
+    from comfywatch.pictures import NoWorkflow
     from comfywatch.workflow import UI_FORMAT_FIX, NotAWorkflow, NotJson, read_workflow
 
     try:
-        dropped = read_workflow(Path(file).read_bytes())
+        dropped = read_workflow(_content(Path(file)))
     except (OSError, ValueError) as error:
         match error:
             case NotAWorkflow():
@@ -136,15 +139,38 @@ def _check(file: str, known: _Known) -> _Checked:
                 return _rejected(
                     file, Problem(code="not_json", message=f"This is not JSON: {error}.", fix=UI_FORMAT_FIX)
                 )
+            case NoWorkflow():
+                message = f"The picture holds no workflow: {error}."
+                return _rejected(file, Problem(code="not_a_workflow", message=message))
         return _rejected(file, Problem(code="unreadable", message=f"The file cannot be read: {why(error)}."))
-    prompt = dropped.prompt
-    problems = _problems(prompt, known, uploaded=frozenset())
-    if _MAY_BE_A_FILE & {problem.code for problem in problems} and (brought := _brought_along(file, prompt, known)):
-        problems = _problems(prompt, known, uploaded=brought)
-    shown = known.mends.add(dropped, problems)
+    return _judged(file, dropped, known)
+
+
+def _content(path: Path) -> bytes:
+    from comfywatch.pictures import carried, is_picture
+
+    if not is_picture(path.name):
+        return path.read_bytes()
+    with path.open("rb") as picture:
+        return carried(picture, max_bytes=MAX_CARRIED_BYTES)
+
+
+def _judged(file: str, dropped: Dropped, known: _Known) -> _Checked:
+    from comfywatch.prompts import Prompt, prompt_of
+    from comfywatch.validation import Verdict, as_answered, verdict_of
+
+    prompt = prompt_of(dropped, known.schemas) if dropped.is_saved else Prompt(nodes=dropped.prompt)
+    kind = "ui" if dropped.is_saved else "api"
+    if prompt is None:
+        return _Checked(file=file, format=kind, verdict=Verdict.UNKNOWN.value, problems=dropped.remarks())
+    problems = _problems(prompt.nodes, known, uploaded=frozenset())
+    if _MAY_BE_A_FILE & {problem.code for problem in problems}:
+        brought = _brought_along(file, prompt.nodes, known)
+        problems = _problems(prompt.nodes, known, uploaded=brought) if brought else problems
+    verdict = Verdict.REJECTED if prompt.problems else verdict_of(prompt.nodes, problems, known.schemas)
+    shown = known.mends.add(prompt.nodes, prompt.problems_with(problems), saved=dropped.saved)
     shown = as_answered(shown, known.schemas) if known.schemas else shown
-    shown += dropped.remarks()
-    return _Checked(file=file, format="api", verdict=verdict_of(prompt, problems, known.schemas), problems=shown)
+    return _Checked(file=file, format=kind, verdict=verdict.value, problems=shown + dropped.remarks())
 
 
 def _problems(prompt: Mapping[str, Any], known: _Known, *, uploaded: frozenset[str]) -> tuple[Problem, ...]:
@@ -173,8 +199,7 @@ def _brought_along(file: str, prompt: Mapping[str, Any], known: _Known) -> froze
 
 
 def _rejected(file: str, problem: Problem) -> _Checked:
-    kind = "ui" if problem.code == "ui_format" else "api"
-    return _Checked(file=file, format=kind, verdict="rejected", problems=(problem,))
+    return _Checked(file=file, format="api", verdict="rejected", problems=(problem,))
 
 
 def _show(checked: _Checked) -> None:

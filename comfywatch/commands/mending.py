@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comfywatch.commands.options import open_comfy
 from comfywatch.problems import MissingClass, Problem
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from comfywatch.packages import PackageMap
     from comfywatch.schemas import Schemas
     from comfywatch.settings import Settings
-    from comfywatch.workflow import Dropped
 
 MANAGERS_PATIENCE = 2.0
 """Seconds in which ComfyUI's Manager has to say who has a class: a check does not hang on that."""
@@ -35,8 +35,10 @@ class Mends:
         self._sources: Sources | None = None
         self._has_asked_manager = False
 
-    def add(self, dropped: Dropped, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-        """The problems of a workflow, with what mends them."""
+    def add(
+        self, prompt: Mapping[str, Any], problems: tuple[Problem, ...], *, saved: Mapping[str, Any] | None
+    ) -> tuple[Problem, ...]:
+        """The problems of a prompt, with what mends them; ``saved`` is the workflow that it comes from, if any."""
         from comfywatch.mends import lacks_something, mended, needed_later
         from comfywatch.model_folders import ModelInputs
 
@@ -44,8 +46,8 @@ class Mends:
             return problems
         sources = self._found(is_class_missing=any(isinstance(problem.lacks, MissingClass) for problem in problems))
         models = ModelInputs(schemas=self._schemas, inventory=self._inventory)
-        later = needed_later(dropped.prompt, problems, models, sources, saved=dropped.saved)
-        return (*mended(problems, sources, saved=dropped.saved), *later)
+        later = needed_later(prompt, problems, models, sources, saved=saved)
+        return (*mended(problems, sources, saved=saved), *later)
 
     def _found(self, *, is_class_missing: bool) -> Sources:
         if self._sources is None:

@@ -34,8 +34,9 @@ def _with_state(verb: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 @click.command()
 @click.argument("target", metavar=_TARGET)
 @_with_state("Run again")
+@click.option("--new-seed", is_flag=True, help="Change the seeds, as the words beside them in ComfyUI's window say.")
 @with_config
-def retry(target: str, state: str | None, config: Path | None) -> None:
+def retry(target: str, state: str | None, new_seed: bool, config: Path | None) -> None:
     """Run a workflow again, or what failed in a project.
 
     For a project: what failed or was cancelled runs again, what is held is released, what is blocked or invalid is
@@ -46,8 +47,10 @@ def retry(target: str, state: str | None, config: Path | None) -> None:
       comfywatch retry my-film
       comfywatch retry my-film/shot-01
       comfywatch retry my-film --state completed
+      comfywatch retry my-film/shot-01 --new-seed
     """
-    _ask("retry", target, state, settings_from(config))
+    options = {"state": state} if state else {}
+    _ask("retry", target, options | ({"new_seed": True} if new_seed else {}), settings_from(config))
 
 
 @click.command()
@@ -62,10 +65,10 @@ def cancel(target: str, state: str | None, config: Path | None) -> None:
       comfywatch cancel my-film/shot-01
       comfywatch cancel my-film --state pending
     """
-    _ask("cancel", target, state, settings_from(config))
+    _ask("cancel", target, {"state": state} if state else {}, settings_from(config))
 
 
-def _ask(command: str, word: str, state: str | None, settings: Settings) -> None:
+def _ask(command: str, word: str, options: dict[str, Any], settings: Settings) -> None:
     from comfywatch.commands.database import ask_daemon, opened, wait_for_answer
     from comfywatch.lock import is_held
 
@@ -74,7 +77,7 @@ def _ask(command: str, word: str, state: str | None, settings: Settings) -> None
     is_running = is_held(settings.lock)
     with opened(settings) as store:
         target = _target(word, store, settings)
-        number = ask_daemon(store, command, target, **({"state": state} if state else {}))
+        number = ask_daemon(store, command, target, **options)
         answer = wait_for_answer(store, number) if is_running else None
     if not is_running:
         say(NOT_RUNNING)

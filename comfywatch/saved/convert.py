@@ -57,8 +57,13 @@ def is_saved_workflow(plain: Any) -> bool:
     return isinstance(plain, Mapping) and isinstance(plain.get("nodes"), list)
 
 
-def convert(workflow: Any, schemas: Schemas, frontend: Frontend, *, draw: random.Random, now: datetime) -> Converted:
-    """The prompt of a saved workflow, which may be any JSON value; ``now`` is the local time, for names of files."""
+def convert(
+    workflow: Any, schemas: Schemas, frontend: Frontend, *, draw: random.Random | None, now: datetime | None
+) -> Converted:
+    """The prompt of a saved workflow, which may be any JSON value; ``now`` is the local time, for names of files.
+
+    Without ``draw`` or ``now``, what they would fill in stays as it was written.
+    """
     if not is_saved_workflow(workflow):
         return Converted(problems=(refusals.not_saved(),))
     if is_too_deep(workflow):

@@ -38,8 +38,8 @@ class Filling:
 
     root: Scope
     wiring: Wiring
-    draw: random.Random
-    now: datetime
+    draw: random.Random | None
+    now: datetime | None
     drawn: list[Drawn] = field(default_factory=list)
     _called: dict[str, Placed] | None = None
 
@@ -62,13 +62,16 @@ class Filling:
         return self.wiring.frontend.texts_are_texts or (given.value is None and given.is_own)
 
     def _text(self, placed: Placed, widget: Widget, text: str) -> str:
-        if widget.is_dynamic_prompt:
+        if widget.is_dynamic_prompt and self.draw is not None:
             text, is_random = drawn_text(text, self.draw)
             if is_random:
                 self.drawn.append(Drawn(node=placed.id, input=widget.name, text=text))
-        elif widget.name == "filename_prefix" and placed.node.type in self.wiring.frontend.fills_in_prefix_of:
+        elif self.now is not None and self._is_name_of_file(placed, widget):
             return filled_in(text, self._value_of, self.now)
         return text
+
+    def _is_name_of_file(self, placed: Placed, widget: Widget) -> bool:
+        return widget.name == "filename_prefix" and placed.node.type in self.wiring.frontend.fills_in_prefix_of
 
     def _value_of(self, name: str, widget: str) -> str | None:
         """What a token names; ``None`` if there is no such node or widget."""

@@ -32,7 +32,7 @@ __all__ = ["Partial", "Verdict", "as_answered", "is_invalid", "partial_outputs",
 INVALID_CODES = frozenset(
     {"invalid_prompt", "bad_linked_input", "dependency_cycle", "prompt_no_outputs", "no_prompt"}
     | {"not_json", "not_a_workflow", "ui_format", "workflow_cycle"}
-    | {"group_node", "no_subgraph", "rendered_in_browser", "too_many_nodes"}
+    | {"group_node", "no_subgraph", "rendered_in_browser", "endless"}
 )
 """Faults of the workflow itself: no server could run it, whatever is installed there."""
 

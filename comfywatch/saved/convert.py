@@ -22,7 +22,7 @@ from comfywatch.saved.frontends import Frontend
 from comfywatch.saved.graph import Node, SavedWorkflow
 from comfywatch.saved.numbering import numbered_once
 from comfywatch.saved.origins import Origin, origin_of
-from comfywatch.saved.scopes import Scope, TooManyNodes, executed, unfold
+from comfywatch.saved.scopes import Endless, Scope, executed, unfold
 from comfywatch.saved.seeds import Seed, seeds_among
 from comfywatch.saved.wiring import PRIMITIVE, REROUTE, Wiring
 from comfywatch.schemas import Schemas
@@ -73,8 +73,8 @@ def convert(
         root = unfold(numbered_once(saved) if frontend.numbers_nodes_once else saved, frontend)
         wiring = Wiring(schemas=schemas, frontend=frontend)
         return _converted(root, wiring, Filling(root=root, wiring=wiring, draw=draw, now=now))
-    except TooManyNodes:
-        return Converted(problems=(refusals.too_many_nodes(),))
+    except Endless:
+        return Converted(problems=(refusals.endless(),))
 
 
 def _converted(root: Scope, wiring: Wiring, filling: Filling) -> Converted:

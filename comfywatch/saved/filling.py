@@ -42,6 +42,7 @@ class Filling:
     now: datetime | None
     drawn: list[Drawn] = field(default_factory=list)
     _called: dict[str, Placed] | None = None
+    _values: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def filled(self, placed: Placed, inputs: Mapping[str, Source]) -> dict[str, Any]:
         """The ``inputs`` of an entry in the prompt: values first, then links, as the frontend has them."""
@@ -77,7 +78,11 @@ class Filling:
         """What a token names; ``None`` if there is no such node or widget."""
         if self._called is None:
             self._called = _names(self.root)
-        placed = self._called.get(name)
+        if (name, widget) not in self._values:
+            self._values[name, widget] = self._read(self._called.get(name), widget)
+        return self._values[name, widget]
+
+    def _read(self, placed: Placed | None, widget: str) -> str | None:
         known = None if placed is None else self.wiring.widgets(placed).get(widget)
         if placed is None or known is None:
             return None

@@ -6,6 +6,7 @@ as the frontend leaves it out, and only what cannot be a workflow at all is refu
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -74,10 +75,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """The nodes and links of one level; a node that is there twice counts as it was last."""
+    """The nodes and links of one level; a node that is there twice counts as it was last.
+
+    ``weight`` is about what they take in the file, in characters: each instance of a subgraph takes it anew.
+    """
 
     nodes: Mapping[str, Node]
     links: Mapping[str, Link]
+    weight: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +150,15 @@ def _graph(plain: Mapping[str, Any]) -> Graph:
     return Graph(
         nodes={node.id: node for node in map(_node, _maps(plain.get("nodes"))) if node is not None},
         links=dict(_links(plain.get("links"))),
+        weight=_weight(plain),
     )
+
+
+def _weight(plain: Mapping[str, Any]) -> int:
+    try:
+        return len(repr(plain.get("nodes"))) + len(repr(plain.get("links")))
+    except ValueError:  # a number of thousands of digits
+        return sys.maxsize
 
 
 def _node(plain: Mapping[str, Any]) -> Node | None:

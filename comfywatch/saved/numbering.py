@@ -41,6 +41,7 @@ def _graph(graph: Graph, renamed: Mapping[str, str], changed: Mapping[str, Mappi
     return Graph(
         nodes={node.id: node for node in nodes},
         links={key: _link(link, renamed) for key, link in graph.links.items()},
+        weight=graph.weight,
     )
 
 

@@ -51,10 +51,12 @@ def too_deep() -> Problem:
     return Problem(code="not_a_workflow", message=message, fix=EXPORT)
 
 
-def too_many_nodes() -> Problem:
-    """Subgraphs in subgraphs without end, or as good as that."""
-    message = f"Its subgraphs have more than {MAX_NODES} nodes, or one of them holds itself."
-    return Problem(code="too_many_nodes", message=message, fix="Use fewer subgraphs, and save the workflow again.")
+def endless() -> Problem:
+    """Subgraphs in subgraphs, or links, without end, or as good as that."""
+    message = (
+        f"It goes on and on: its subgraphs have more than {MAX_NODES} nodes, hold themselves, or pass links around."
+    )
+    return Problem(code="endless", message=message, fix="Use fewer subgraphs, and save the workflow again.")
 
 
 def _unknown(placed: Placed, entry: Mapping[str, Any]) -> Problem:

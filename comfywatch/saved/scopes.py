@@ -16,13 +16,15 @@ from comfywatch.workflow import MAX_NODES
 
 DEEPEST = 50
 """Subgraphs in each other; one that holds itself has no end."""
+HEAVIEST = 100_000_000
+"""Characters of all instances, each counted as if the file had it by itself."""
 
 _SELF = "-1"
 """How ``proxyWidgets`` names the instance itself: a widget that it has as an input."""
 
 
-class TooManyNodes(ValueError):
-    """There is no end to the nodes, or as good as none."""
+class Endless(ValueError):
+    """There is no end to nodes or links, or as good as none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,15 +59,16 @@ class Placed:
 
 
 def unfold(workflow: SavedWorkflow, frontend: Frontend) -> Scope:
-    """The root, with all instances in it; raises ``TooManyNodes``."""
+    """The root, with all instances in it; raises ``Endless``."""
     root = Scope(graph=workflow.root)
     todo = [(root, 0)]
-    count = 0
+    count = weight = 0
     while todo:
         scope, depth = todo.pop()
         count += len(scope.graph.nodes)
-        if count > MAX_NODES or depth > DEEPEST:
-            raise TooManyNodes
+        weight += scope.graph.weight
+        if count > MAX_NODES or depth > DEEPEST or weight > HEAVIEST:
+            raise Endless
         for node in scope.graph.nodes.values():
             subgraph = workflow.subgraphs.get(node.type)
             if subgraph is not None:

@@ -14,15 +14,17 @@ from typing import Any
 from comfywatch.link_types import fits
 from comfywatch.saved.frontends import Frontend
 from comfywatch.saved.graph import FROM_OUTSIDE, Mode, Node, Slot
-from comfywatch.saved.scopes import Placed, Scope
+from comfywatch.saved.scopes import Endless, Placed, Scope
 from comfywatch.saved.widgets import MISSING, Widget, control_of, widgets_of
 from comfywatch.schemas import Schemas
 
 PRIMITIVE = "PrimitiveNode"
 REROUTE = "Reroute"
 
-_LONGEST_WAY = 1000
-"""Steps along one link, far above what people draw: there may be no end to it."""
+_LONGEST_WAY = 250
+"""Steps along one link, far above what people draw: a circle has no end."""
+_MOST_STEPS = 300_000
+"""Along all links of a workflow, the inputs of bypassed nodes that were looked at included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class Wiring:
     schemas: Schemas
     frontend: Frontend
     _widgets: dict[str, Mapping[str, Widget]] = field(default_factory=dict)
+    _steps: int = 0
 
     def widgets(self, placed: Placed) -> Mapping[str, Widget]:
         """Those of a node of a known class, as the file has them."""
@@ -87,7 +90,7 @@ class Wiring:
         return known
 
     def source(self, placed: Placed, slot: Slot) -> Source:
-        """What comes along the link of an input."""
+        """What comes along the link of an input; raises ``Endless``."""
         at: _At | Source = _At(scope=placed.scope, link=slot.link, type=self._type(placed.node, slot))
         left: list[tuple[Scope, str]] = []
         for _ in range(_LONGEST_WAY):
@@ -102,6 +105,7 @@ class Wiring:
 
     def _step(self, at: _At, left: list[tuple[Scope, str]]) -> _At | Source:
         """One node further up; ``left`` grows by the input through which a subgraph is left."""
+        self._count()
         if at.link is None:
             return Nothing.UNLINKED
         link = at.scope.graph.links.get(at.link)
@@ -153,10 +157,16 @@ class Wiring:
                 for known in inner.subgraph.inputs
             )
         for there in (*inputs[max(slot, 0) : slot + 1], *inputs):
+            self._count()
             kind = self._type(node, there)
             if fits(kind, at.type, self.schemas.version_hint):
                 return replace(at, link=there.link, type=kind, is_direct=False)
         return replace(at, link=None)
+
+    def _count(self) -> None:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise Endless
 
     def _type(self, node: Node, slot: Slot) -> str:
         """As the class has it now; files keep what it was."""

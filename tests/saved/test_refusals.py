@@ -73,7 +73,7 @@ def test_what_the_browser_renders_cannot_be_made_without_it() -> None:
 
 def test_a_subgraph_in_itself_has_no_end() -> None:
     workflow = saved({"id": 1, "type": SUBGRAPH}, subgraphs=[subgraph({"id": 1, "type": SUBGRAPH}, links=[])])
-    assert only_problem(workflow).code == "too_many_nodes"
+    assert only_problem(workflow).code == "endless"
 
 
 def test_subgraphs_that_grow_without_measure_are_stopped() -> None:
@@ -82,7 +82,13 @@ def test_subgraphs_that_grow_without_measure_are_stopped() -> None:
         subgraph(*({"id": number, "type": inner} for number in range(10)), uuid=outer, links=[])
         for outer, inner in pairwise(names)
     ]
-    assert only_problem(saved({"id": 1, "type": names[0]}, subgraphs=bomb)).code == "too_many_nodes"
+    assert only_problem(saved({"id": 1, "type": names[0]}, subgraphs=bomb)).code == "endless"
+
+
+def test_a_huge_text_in_many_instances_is_not_written_out() -> None:
+    text = node(5, "CLIPTextEncode", "x" * 1_000_000)
+    many = [{"id": number, "type": SUBGRAPH} for number in range(200)]
+    assert only_problem(saved(*many, subgraphs=[subgraph(text, links=[])])).code == "endless"
 
 
 def test_what_is_nested_too_deeply_is_refused() -> None:

@@ -65,7 +65,7 @@ def app() -> None:
     See it work, without ComfyUI:    comfywatch demo
     Begin:                           comfywatch new my-film
                                      comfywatch run
-    Then drop workflows (in ComfyUI: Workflow > Export (API)) into
+    Then drop workflows (in ComfyUI: Workflow > Save) into
     projects/my-film/workflows/; pictures appear in projects/my-film/outputs/.
     """
 

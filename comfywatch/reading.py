@@ -53,7 +53,7 @@ def parsed(key: Key, stamp: Stamp, data: bytes) -> Reading:
         problem = Problem(
             code=NOT_JSON,
             message=f"This is not JSON: {error}.",
-            fix="Export it again in ComfyUI (Workflow > Export (API)); it is read again when it changes.",
+            fix="Save it again in ComfyUI (Workflow > Save); it is read again when it changes.",
         )
     except NotAWorkflow as error:
         problem = error.problem

@@ -23,7 +23,7 @@ MAX_NODES = 10_000
 """Far above what people make; each node can be wrong in its own way, and all projects wait while they are judged."""
 MAX_DOUBLES = 5
 """Of the keys that are there twice, how many are named."""
-UI_FORMAT_FIX = "In ComfyUI use Workflow > Export (API), and put the exported file here."
+HOW_TO_SAVE = "In ComfyUI use Workflow > Save or Export (API), and put that file here."
 
 
 class NotJson(ValueError):
@@ -190,7 +190,7 @@ def _is_node(node: Any) -> bool:
 
 
 def _not_a_workflow(message: str) -> NotAWorkflow:
-    return NotAWorkflow(Problem(code="not_a_workflow", message=message, fix=UI_FORMAT_FIX))
+    return NotAWorkflow(Problem(code="not_a_workflow", message=message, fix=HOW_TO_SAVE))
 
 
 def _kind(value: Any) -> str:

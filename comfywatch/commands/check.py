@@ -127,7 +127,7 @@ def _from_state(settings: Settings) -> _Known:
 
 def _check(file: str, known: _Known) -> _Checked:
     from comfywatch.pictures import NoWorkflow
-    from comfywatch.workflow import UI_FORMAT_FIX, NotAWorkflow, NotJson, read_workflow
+    from comfywatch.workflow import HOW_TO_SAVE, NotAWorkflow, NotJson, read_workflow
 
     try:
         dropped = read_workflow(_content(Path(file)))
@@ -136,9 +136,7 @@ def _check(file: str, known: _Known) -> _Checked:
             case NotAWorkflow():
                 return _rejected(file, error.problem)
             case NotJson():
-                return _rejected(
-                    file, Problem(code="not_json", message=f"This is not JSON: {error}.", fix=UI_FORMAT_FIX)
-                )
+                return _rejected(file, Problem(code="not_json", message=f"This is not JSON: {error}.", fix=HOW_TO_SAVE))
             case NoWorkflow():
                 message = f"The picture holds no workflow: {error}."
                 return _rejected(file, Problem(code="not_a_workflow", message=message))

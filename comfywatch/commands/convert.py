@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comfywatch.commands.known import schemas_in, schemas_known, set_version, why, with_version
+from comfywatch.commands.mending import Mends
 from comfywatch.commands.options import Finding, NotReachable, settings_from, with_config
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _converted(workflow: Any, schemas: Schemas) -> dict[str, Any]:
     now = datetime.now().astimezone()
     converted = convert(workflow, schemas, frontend_of(schemas), draw=random.SystemRandom(), now=now)
     if converted.problems:
-        raise Finding(_said(converted.problems))
+        raise Finding(_said(Mends(schemas, None, None).add(converted.prompt, converted.problems, saved=workflow)))
     return converted.prompt
 
 

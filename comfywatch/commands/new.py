@@ -73,7 +73,7 @@ def _shown(folder: Path) -> str:
 def _next_steps(folder: str) -> str:
     return f"""Made {folder}/
 
-  workflows/     put workflows here (in ComfyUI: Workflow > Export (API))
+  workflows/     put workflows here (in ComfyUI: Workflow > Save)
   inputs/        pictures and other files that workflows name
   manifest.yaml  the project's name, status and notes
 

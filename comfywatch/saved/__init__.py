@@ -6,7 +6,6 @@ Begin at ``convert``; it says which way it goes. ``frontends`` has all in which 
 from comfywatch.saved.convert import Converted, convert, is_saved_workflow
 from comfywatch.saved.filling import Drawn
 from comfywatch.saved.frontends import FRONTEND_1_27, FRONTEND_1_49, Frontend, frontend_of
-from comfywatch.saved.origins import NamedModel, Origin
 from comfywatch.saved.seeds import Seed, with_seeds
 from comfywatch.saved.widgets import Control
 
@@ -17,8 +16,6 @@ __all__ = [
     "Converted",
     "Drawn",
     "Frontend",
-    "NamedModel",
-    "Origin",
     "Seed",
     "convert",
     "frontend_of",

@@ -21,7 +21,6 @@ from comfywatch.saved.filling import Drawn, Filling
 from comfywatch.saved.frontends import Frontend
 from comfywatch.saved.graph import Node, SavedWorkflow
 from comfywatch.saved.numbering import numbered_once
-from comfywatch.saved.origins import Origin, origin_of
 from comfywatch.saved.scopes import Endless, Scope, executed, unfold
 from comfywatch.saved.seeds import Seed, seeds_among
 from comfywatch.saved.wiring import PRIMITIVE, REROUTE, Wiring
@@ -36,15 +35,13 @@ _VIRTUAL = frozenset({"MarkdownNote", "Note", PRIMITIVE, REROUTE})
 class Converted:
     """``prompt`` is what ComfyUI takes, if there are no ``problems``; ``drawn`` are the choices that chance made.
 
-    ``seeds`` are the values that the frontend changes after a run, and how; ``origins`` are the packages and models
-    that the file names, by node.
+    ``seeds`` are the values that the frontend changes after a run, and how.
     """
 
     prompt: dict[str, Any] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     drawn: tuple[Drawn, ...] = ()
     seeds: tuple[Seed, ...] = ()
-    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def is_random(self) -> bool:
@@ -88,7 +85,6 @@ def _converted(root: Scope, wiring: Wiring, filling: Filling) -> Converted:
         }
         for node_id, there in nodes.items()
     }
-    origins = {node_id: origin_of(there.node) for node_id, there in nodes.items()}
     return Converted(
         prompt=prompt,
         problems=tuple(
@@ -98,7 +94,6 @@ def _converted(root: Scope, wiring: Wiring, filling: Filling) -> Converted:
         ),
         drawn=tuple(filling.drawn),
         seeds=seeds_among(inputs),
-        origins={node_id: origin for node_id, origin in origins.items() if origin.is_known},
     )
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from comfywatch.problems import Problem
-from comfywatch.saved.origins import origin_of
 from comfywatch.saved.scopes import Placed
 from comfywatch.saved.widgets import is_rendered
 from comfywatch.saved.wiring import Nothing, Source
 from comfywatch.schemas import Schemas
-from comfywatch.sentences import EXPORT, bad_link, called, class_missing, shortened
+from comfywatch.sentences import EXPORT, bad_link, called, class_missing
 from comfywatch.workflow import MAX_DEPTH, MAX_NODES
 
 _GROUP = re.compile(r"workflow[>/]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_OF_COMFYUI = "comfy-core"
 
 
 def of_node(
@@ -67,15 +64,7 @@ def _unknown(placed: Placed, entry: Mapping[str, Any]) -> Problem:
     if _UUID.fullmatch(kind):
         fix = "Open the workflow in ComfyUI, put the subgraph in anew, and save it again."
         return _problem("no_subgraph", placed, entry, "is a subgraph that the file does not define", fix)
-    missing = class_missing(placed.id, entry, kind)
-    origin = origin_of(placed.node)
-    package = origin.package or origin.repository
-    if not package:
-        return missing
-    if package == _OF_COMFYUI:
-        since = f" (it was saved with {shortened(origin.version)})" if origin.version else ""
-        return replace(missing, fix=f"It is one of ComfyUI's own nodes: update ComfyUI{since}.")
-    return replace(missing, fix=f"Install the package {shortened(package)} with ComfyUI-Manager, and restart ComfyUI.")
+    return class_missing(placed.id, entry, kind)
 
 
 def _problem(code: str, placed: Placed, entry: Mapping[str, Any], what: str, fix: str) -> Problem:

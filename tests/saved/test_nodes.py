@@ -109,12 +109,3 @@ def test_a_node_has_its_title_or_the_name_that_people_see() -> None:
 def test_of_two_nodes_with_one_id_the_last_counts_and_ids_may_be_texts() -> None:
     found = converted(saved(sampler(1, steps=1), sampler(1, steps=2), sampler("x", steps=3))).prompt
     assert {node_id: entry["inputs"]["steps"] for node_id, entry in found.items()} == {"1": 2, "x": 3}
-
-
-def test_what_the_file_says_of_packages_and_models_is_handed_on() -> None:
-    models = [{"name": "a.safetensors", "url": "https://example.org/a", "directory": "vae"}, {"url": "no name"}, 5]
-    properties = {"cnr_id": "comfy-core", "ver": "0.3.40", "models": models}
-    (origin,) = converted(saved(node(1, "VAELoader", "a.safetensors", properties=properties))).origins.values()
-    assert (origin.package, origin.version) == ("comfy-core", "0.3.40")
-    (model,) = origin.models
-    assert (model.name, model.url, model.folder) == ("a.safetensors", "https://example.org/a", "vae")

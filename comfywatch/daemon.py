@@ -48,6 +48,10 @@ class AlreadyRunning(Exception):
     """Another daemon has this state."""
 
 
+class StateGone(Exception):
+    """``state/`` was removed while the daemon worked: its database and its lock are nobody's any more."""
+
+
 class Daemon:
     """One daemon, from its lock to its stop; ``run`` may be called once.
 
@@ -62,6 +66,7 @@ class Daemon:
         self._must_stop = threading.Event()
         self._must_look = threading.Event()
         self._began_ns = began_ns
+        self._lock: Lock | None = None
         self._engine: Engine | None = None
         self._trouble = Trouble()
         self._tell_due = -math.inf
@@ -82,8 +87,17 @@ class Daemon:
         Raises ``AlreadyRunning``, ``StateRefused`` or ``store.NewerSchema`` before anything is done.
         """
         self._began_ns = time.time_ns() if self._began_ns is None else self._began_ns
+        while True:
+            try:
+                return self._run()
+            except StateGone:
+                logger.error("{} was removed while comfywatch ran; it goes on without", self._settings.state)
+                self._began_ns, self._engine = time.time_ns(), None
+
+    def _run(self) -> int:
         prepare(self._settings)
-        with self._locked(), self._signals():
+        with self._locked() as lock, self._signals():
+            self._lock = lock
             store = self._opened()
             return 0 if store is None else self._work(store)
 
@@ -132,6 +146,8 @@ class Daemon:
     def _loop(self, engine: Engine, performer: Performer) -> int:
         alive_every = service.watchdog_seconds() or math.inf
         while not self._must_stop.is_set():
+            if self._lock is not None and not self._lock.is_there():
+                raise StateGone
             now, at = time.monotonic(), datetime.now(UTC)
             if self._must_look.is_set():
                 self._must_look.clear()
@@ -228,7 +244,7 @@ class Daemon:
                 written(effect)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[Lock]:
         try:
             lock = Lock(self._settings.lock)
         except Held as error:
@@ -237,7 +253,7 @@ class Daemon:
                 "Stop that one first, or give this one a state of its own (state: in config.yaml)."
             ) from error
         try:
-            yield
+            yield lock
         finally:
             lock.release()
 

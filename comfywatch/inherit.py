@@ -45,6 +45,17 @@ def catch_up(ledger: Ledger, project: Path) -> None:
             _compare(job, _unknown_runs(ledger, project, record.path), ledger)
 
 
+def was_finished(ledger: Ledger, project: Path, job: Job) -> bool:
+    """Whether runs lie there of which the database knows nothing, as after an older one was put back, and one is this.
+
+    A waiting job then ends as that run did.
+    """
+    known = ledger.store.highest_run(job.project, job.path)
+    runs = [past for past in past_runs(project, job.path) if past.run > known and past.project == job.project]
+    _compare(job, runs, ledger)
+    return job.id not in ledger.jobs
+
+
 def _compare(job: Job, others: list[PastRun], ledger: Ledger) -> None:
     """A waiting job ends as another machine's run of the same content did, if there is one."""
     if any(past.run == job.run for past in others):

@@ -38,6 +38,7 @@ class Lock:
     """The lock on ``path``, held from construction to ``release``; raises ``Held``."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._handle = path.open("a+b", buffering=0)
         for tries_left in reversed(range(TRIES)):
             try:
@@ -52,6 +53,13 @@ class Lock:
         with suppress(OSError):  # who holds it is only a courtesy, and must not matter on a full disk
             self._handle.truncate(0)
             self._handle.write(b"%d\n" % os.getpid())
+
+    def is_there(self) -> bool:
+        """Whether its file is still the one at its path: what was removed or replaced keeps nobody else out."""
+        try:
+            return os.path.samestat(os.fstat(self._handle.fileno()), self._path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Let it go; the file stays."""

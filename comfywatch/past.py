@@ -36,6 +36,7 @@ class PastRun:
     prompt_id: str
     finished: datetime | None
     source: str = ""
+    project: str = ""
 
     def is_of(self, job: Job) -> bool:
         """Whether it was a run of the same content."""
@@ -96,6 +97,7 @@ def _read(project: Path, steps: tuple[str, ...], run: int) -> PastRun | None:
         run=run,
         digest=str(result.get("digest", "")),
         source=str(result.get("source", "")),
+        project=str(result.get("project", "")),
         state=JobState(result["state"]),
         prompt_id=str(result.get("prompt_id", "")),
         finished=_moment(result.get("finished")),

@@ -75,13 +75,16 @@ class Poster:
         for job in next_to_post(ready, room=room, priorities=self._projects.priorities(), turns=self._turns):
             if job.losses and lying:
                 return  # a suspect goes alone
-            self._turns[job.project] = max(self._turns.values(), default=0) + 1
-            lying.append(job)
             try:
-                yield self._start(job, server, at=at)
+                if self._submitter.was_finished(job):
+                    continue
+                effect = self._start(job, server, at=at)
             except OSError as error:
                 self._follower.put_off(job, f"it cannot be said which run this is: {error.strerror or error}", now=now)
                 return
+            self._turns[job.project] = max(self._turns.values(), default=0) + 1
+            lying.append(job)
+            yield effect
             server.moved_on(now=now)
             if job.losses:
                 return

@@ -14,6 +14,7 @@ from loguru import logger
 
 from comfywatch.asks import Post as PostAsk
 from comfywatch.chains import Reference, circle
+from comfywatch.inherit import was_finished
 from comfywatch.inputs import WAITS_FOR_FILES, InputFile, in_a_circle, input_files, lacking
 from comfywatch.jobs import Fact, Job, JobState, Post, workflow_name
 from comfywatch.ledger import Ledger
@@ -216,6 +217,15 @@ class Submitter:
         for job in self._ledger.unfinished_of(workflow.project, f"{workflow.workflow}.json"):
             if self._ledger.can_be_read(job):
                 yield from (file.wanted for file in self.input_files(job, server) if file.wanted is not None)
+
+    def was_finished(self, job: Job) -> bool:
+        """Whether a run that is on the disk and not in the database has been this one already; the job then ends."""
+        if job.run is not None or job.new_seeds:
+            return False
+        known = self._ledger.store.highest_run(job.project, job.path)
+        if self._highest_run_on_disk(job.project, job.path) <= known:
+            return False
+        return was_finished(self._ledger, self._folder(job.project), job)
 
     def prepare(self, job: Job, server: Server, sent: Sent, *, at: datetime) -> PostAsk:
         """Give it a run and a prompt id, and save the body: from here on it may be in ComfyUI."""

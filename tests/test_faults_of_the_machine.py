@@ -36,6 +36,7 @@ from comfywatch.inherit import catch_up
 from comfywatch.inside import open_folder
 from comfywatch.jobs import Job, JobState, Post
 from comfywatch.ledger import Ledger
+from comfywatch.lock import Held, Lock
 from comfywatch.neighbours import LONGEST_PROMISE, Neighbours, Sign, read_sign
 from comfywatch.overtime import Limits, Stopwatch, is_over
 from comfywatch.projects import Projects
@@ -404,6 +405,40 @@ def test_sqlites_errors_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hurry")
+def test_a_state_that_is_removed_under_the_daemon_is_as_good_as_lost(world: World) -> None:
+    world.start()
+    world.drop("a.json", picture(1))
+    world.until_state("a.json", "completed")
+    shutil.rmtree(world.settings.state)
+    world.until(lambda: world.settings.database.exists())
+    with pytest.raises(Held):
+        Lock(world.settings.lock)
+    world.until_state("a.json", "completed")
+    world.drop("b.json", picture(2))
+    world.until_state("b.json", "completed")
+    assert len(world.sandbox.posts) == 2
+
+
+def test_what_was_finished_after_an_older_state_was_saved_is_not_run_again(world: World) -> None:
+    world.start()
+    world.drop("a.json", picture(1))
+    world.until_state("a.json", "completed")
+    world.stop()
+    shutil.copytree(world.settings.state, world.root / "backup")
+    world.start()
+    world.drop("b.json", picture(2))
+    world.until_state("b.json", "completed")
+    world.stop()
+    shutil.rmtree(world.settings.state)
+    (world.root / "backup").rename(world.settings.state)
+    world.start()
+    world.until_state("b.json", "completed")
+    world.drop("b.json", picture(3))
+    world.until(lambda: world.entry("b.json").get("run") == 2)
+    world.until_state("b.json", "completed")
+    assert len(world.sandbox.posts) == 3
+
+
 def test_a_database_that_cannot_be_had_is_waited_for(world: World) -> None:
     world.settings.state.mkdir(parents=True)
     in_the_way = world.settings.database

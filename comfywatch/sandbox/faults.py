@@ -35,7 +35,9 @@ class Faults:
     ``too_large`` (413) answer all requests that ``where`` names. ``view_truncated``: that many bytes of a file are
     sent, then the connection breaks. ``pause``: no prompt is begun (``step()`` lets one through); ``hold``: what was
     begun does not go on; ``dead_worker``: the same, and an interrupt does not help either. ``history_late``: seconds
-    between the last message of a prompt and its entry in history.
+    between the last message of a prompt and its entry in history. ``socket_silent``: websockets open, and nothing is
+    heard on them; ``socket_drop``: each is closed after so many messages; ``socket_noise``: there is nonsense between
+    the messages. A websocket is refused by ``status`` and the like, with ``where`` set to ``/ws``.
     """
 
     hang: str = ""
@@ -56,10 +58,14 @@ class Faults:
     hold: bool = False
     dead_worker: bool = False
     history_late: float = 0.002
+    socket_silent: bool = False
+    socket_drop: int | None = None
+    socket_noise: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._steps = 0
+        self._said = 0
         self._on_change: Callable[[], None] = lambda: None
         self._on_forget: Callable[[bool, bool], None] = lambda _history, _queue: None
 
@@ -125,6 +131,12 @@ class Faults:
         """Whether this POST's connection is to break now, counting it."""
         with self._lock:
             return self.reset_post == when and self._count_down("reset_post")
+
+    def uses_socket_drop(self) -> bool:
+        """Whether the websocket on which a message went out is to be closed, counting it."""
+        with self._lock:
+            self._said += 1
+            return self.socket_drop is not None and self._said % max(1, self.socket_drop) == 0
 
     def _count_down(self, name: str) -> bool:
         left: int | None = getattr(self, f"{name}_count")

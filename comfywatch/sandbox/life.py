@@ -23,7 +23,7 @@ class Life:
         self.faults = faults
         self.record = record
         self.changes = Changes()
-        self.events = Events()
+        self.events = Events(faults)
         self.queue = PromptQueue(installation, self._queue_changed)
         self.worker = Worker(
             installation,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from PIL import Image, ImageOps
 
 from comfywatch.sandbox.files import find_annotated
-from comfywatch.sandbox.pictures import draw
+from comfywatch.sandbox.pictures import draw, preview
 from comfywatch.sandbox.run import Run
 from comfywatch.sandbox.saving import save_latent, save_pngs, save_webp
 from comfywatch.sandbox.values import Conditioning, Images, Latent, Loaded, Mask
@@ -159,7 +159,8 @@ async def sample(
     """Takes its time; what it depends on is kept for the decoder."""
     for step in range(steps):
         await run.sleep(run.settings.step_seconds)
-        run.progress(step + 1, steps)
+        shown = preview(text=positive.text, seed=seed, share=(step + 1) / steps) if run.wants_previews else b""
+        run.progress(step + 1, steps, jpeg=shown)
     return Outcome((replace(latent_image, seed=seed, text=positive.text, style=model.name),))
 
 

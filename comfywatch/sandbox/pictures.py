@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import io
 import itertools
 import random
 from collections.abc import Callable
@@ -41,6 +42,14 @@ def draw(width: int, height: int, *, text: str, seed: int) -> Image.Image:
             rng,
         )
     return picture
+
+
+def preview(*, text: str, seed: int, share: float) -> bytes:
+    """A small JPEG of the picture as it comes out of the fog; ``share`` is how much of it is done."""
+    picture = draw(128, 128, text=text, seed=seed).filter(ImageFilter.GaussianBlur(12 * (1 - share)))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
 def _palette(text: str, rng: random.Random) -> tuple[float, float, float]:

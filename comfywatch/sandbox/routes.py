@@ -228,7 +228,10 @@ class Routes:
     def _hear(self, client_id: str, text: str, *, first: bool) -> None:
         """A client's first message may ask which features there are."""
         with contextlib.suppress(ValueError, AttributeError):
-            if first and json.loads(text).get("type") == "feature_flags":
+            told = json.loads(text) if first else {}
+            if told.get("type") == "feature_flags":
+                if told.get("data", {}).get("supports_preview_metadata"):
+                    self._life.events.reads_metadata(client_id)
                 self._life.events.send("feature_flags", self._features(), client_id)
 
 

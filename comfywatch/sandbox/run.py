@@ -50,9 +50,19 @@ class Run:
             await asyncio.wait_for(self.stopped.wait(), seconds)
         self.check()
 
-    def progress(self, value: int, maximum: int) -> None:
-        """How far the node is."""
+    @property
+    def wants_previews(self) -> bool:
+        """Whether a sampler is to show what it makes: newer servers let each prompt say so."""
+        asked = self.item.extra_data.get("preview_method") if self.installation.newer else None
+        return (asked or self.settings.preview_method) != "none"
+
+    def progress(self, value: int, maximum: int, *, jpeg: bytes = b"") -> None:
+        """How far the node is, and what it looks like by now."""
         self._show(self.node_id, value, maximum, "running")
+        if jpeg and self._client_id is not None:
+            ids = dict.fromkeys(("node_id", "display_node_id", "real_node_id"), self.node_id)
+            about = {"prompt_id": self.item.prompt_id, "parent_node_id": None, **ids}
+            self._events.send_preview(jpeg, about, self._client_id)
         data = {"value": value, "max": maximum, "prompt_id": self.item.prompt_id, "node": self.node_id}
         self._events.send("progress", data, self._client_id)
 

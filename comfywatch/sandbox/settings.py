@@ -16,12 +16,14 @@ class UnknownVersion(ValueError):
 class SandboxSettings:
     """Port 0 takes a free one; ``folder`` holds ``input/``, ``output/`` and ``temp/`` (``None``: a temporary one).
 
-    A small job costs ``job_seconds`` altogether, a sampling step ``step_seconds``.
+    A small job costs ``job_seconds`` altogether, a sampling step ``step_seconds``. ``preview_method`` is as ComfyUI's
+    ``--preview-method``: with ``auto``, samplers show what they make.
     """
 
     version: str = "0.3.64"
     step_seconds: float = 0.05
     job_seconds: float = 0.004
+    preview_method: str = "none"
     host: str = "127.0.0.1"
     port: int = 0
     max_upload_bytes: int = 100 * 1024 * 1024

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -18,7 +18,11 @@ from typing import Any
 
 from comfywatch.jobs import FINAL, Job, JobState, Post, Wish, workflow_name
 from comfywatch.problems import Problem
+from comfywatch.progress import Pace
 from comfywatch.settling import Stamp
+
+LATELY = 1000
+"""Jobs among which the newest finished of a project are looked for."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -88,6 +92,14 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE jobs ADD COLUMN new_seeds INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX jobs_by_source ON jobs (source) WHERE source != '';
     """,
+    """
+    CREATE TABLE paces (
+        project TEXT NOT NULL,
+        path TEXT NOT NULL,
+        nodes TEXT NOT NULL,
+        PRIMARY KEY (project, path)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
 
@@ -150,6 +162,7 @@ _PASSING = {
     sqlite3.SQLITE_PERM,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_OF_PROJECT = "(? IS NULL OR project = ?)"
 _UNFINISHED = ", ".join(f"'{state}'" for state in JobState if state not in FINAL)
 
 
@@ -266,6 +279,36 @@ class Store:
         )
         return [row[0] for row in self._read(sql, (project, path)) if row[0] is not None]
 
+    def paces(self, project: str, path: str) -> dict[str, Pace]:
+        """How the nodes of one workflow went in earlier runs, by their ids."""
+        nodes = self._value("SELECT nodes FROM paces WHERE project = ? AND path = ?", (project, path))
+        try:
+            return {node_id: Pace(**pace) for node_id, pace in json.loads(nodes).items()} if nodes else {}
+        except (ValueError, TypeError, AttributeError):
+            return {}  # what is only a guess at the time is no reason to call the database damaged
+
+    def save_paces(self, project: str, path: str, paces: Mapping[str, Pace]) -> None:
+        """Keep how they went."""
+        nodes = json.dumps({node_id: asdict(pace) for node_id, pace in paces.items()})
+        self._write("INSERT OR REPLACE INTO paces VALUES (?, ?, ?)", (project, path, nodes))
+
+    def counts(self, *, project: str | None) -> dict[JobState, int]:
+        """How many jobs are in each state that is not final, of one project or of all."""
+        sql = f"SELECT state, count(*) FROM jobs WHERE state IN ({_UNFINISHED}) AND {_OF_PROJECT} GROUP BY state"
+        return {JobState(state): count for state, count in self._read(sql, (project, project))}
+
+    def in_state(self, state: JobState, *, project: str | None, limit: int) -> list[Job]:
+        """Unfinished jobs in this state, the oldest first."""
+        where = f"state IN ({_UNFINISHED}) AND state = ? AND {_OF_PROJECT} ORDER BY id LIMIT ?"
+        return list(self._jobs(where, (state.value, project, project, limit)))
+
+    def newest_finished(self, *, project: str | None, limit: int) -> list[Job]:
+        """Jobs that came to an end lately, the newest first."""
+        columns = ", ".join(_JOB_COLUMNS)
+        lately = f"SELECT {columns} FROM jobs WHERE finished IS NOT NULL ORDER BY finished DESC LIMIT {LATELY}"
+        sql = f"SELECT {columns} FROM ({lately}) WHERE {_OF_PROJECT} AND state NOT IN ({_UNFINISHED}) LIMIT ?"
+        return list(map(_job, self._read(sql, (project, project, limit))))
+
     def jobs_of(self, project: str, path: str) -> list[Job]:
         """All runs of one workflow, newest first."""
         return list(self._jobs("project = ? AND path = ? ORDER BY id DESC", (project, path)))
@@ -306,6 +349,10 @@ class Store:
         self._write("DELETE FROM files WHERE project = ? AND path = ?", (old.project, old.path))
         self._write(
             "UPDATE jobs SET project = ?, path = ? WHERE project = ? AND path = ?",
+            (project, path, old.project, old.path),
+        )
+        self._write(
+            "UPDATE OR REPLACE paces SET project = ?, path = ? WHERE project = ? AND path = ?",
             (project, path, old.project, old.path),
         )
         moved = replace(old, project=project, path=path, stamp=stamp, gone=False)

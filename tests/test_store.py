@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from comfywatch import store as store_module
 from comfywatch.jobs import FINAL, Job, JobState, Post, Wish
 from comfywatch.problems import Problem, Severity
+from comfywatch.progress import Pace
 from comfywatch.settling import Stamp
 from comfywatch.store import MIGRATIONS, Damaged, FileRecord, NewerSchema, Store
 from tests.made import NOON, PROMPT_ID, STAMP, a_job
@@ -308,3 +309,21 @@ def test_the_outcome_is_there_before_the_first_download(tmp_path: Path) -> None:
         kept = again.job(job.id)
         assert kept is not None
         assert json.dumps(kept.outcome) == json.dumps(outcome)
+
+
+# ---- how the nodes went
+
+
+def test_what_each_node_took_is_kept_and_moves_with_the_workflow(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db")
+    paces = {"3": Pace(class_type="KSampler", seconds=8.5, tail=0.25)}
+    store.save_paces("film", "a.json", paces)
+    assert store.paces("film", "a.json") == paces
+    assert store.paces("film", "b.json") == {}
+    job = store.add_job(a_job(), b"{}")
+    record = FileRecord(project="film", path="a.json", digest="d", job=job.id, stamp=STAMP)
+    store.save_file(record)
+    store.move_file(record, project="movie", path="b.json", stamp=STAMP)
+    assert store.paces("movie", "b.json") == paces
+    assert store.paces("film", "a.json") == {}
+    store.close()

@@ -21,6 +21,7 @@ from comfywatch.asks import (
     Free,
     Installed,
     Look,
+    LookUp,
     Lying,
     Ours,
     Peek,
@@ -89,6 +90,11 @@ def _look(ask: Look, comfy: Comfy) -> Sightings:
         known = ask.witness in in_queue or comfy.history(ask.witness) is not None
         return Sightings(by_job=by_job, witness_known=known, lying=lying)
     return Sightings(by_job=by_job, lying=lying)
+
+
+def _look_up(ask: LookUp, comfy: Comfy) -> Sightings:
+    found = {job: _ended(comfy, prompt_id) for job, prompt_id in ask.prompts.items()}
+    return Sightings(by_job={job: sighting for job, sighting in found.items() if isinstance(sighting, Ended)})
 
 
 def _by_prompt(lying: Queue) -> dict[str, Sighting]:
@@ -160,6 +166,7 @@ _PERFORM: Mapping[type[Ask], Callable[[Any, Comfy], Any]] = {
     Probe: lambda _, comfy: comfy.system_stats(),
     Post: lambda ask, comfy: comfy.post_prompt(ask.body),
     Look: _look,
+    LookUp: _look_up,
     TakeOut: _take_out,
     Refresh: lambda _, comfy: _installed(comfy),
     Peek: _has_changed,

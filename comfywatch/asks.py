@@ -37,6 +37,16 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """What does the history say of these prompts (ids by job), whose end was heard of? Answered by ``Sightings``.
+
+    Only what is there is in the answer: that a prompt is missing says nothing, for the queue was not asked before.
+    """
+
+    prompts: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOut:
     """Take a prompt out of the queue, and interrupt it if it runs and ``interrupt`` says so; answered by ``None``."""
 
@@ -68,7 +78,7 @@ class Free:
     """Unload models and free memory; answered by ``None``."""
 
 
-Ask: TypeAlias = Probe | Post | Look | TakeOut | Refresh | Peek | Adopt | Free
+Ask: TypeAlias = Probe | Post | Look | LookUp | TakeOut | Refresh | Peek | Adopt | Free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

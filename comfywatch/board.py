@@ -69,7 +69,7 @@ class Board:
 
     def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:
         """The file of one project as it should be now."""
-        content = self._content(project, now=now, is_stopping=is_stopping)
+        content = self._content(project, now=now, at=at, is_stopping=is_stopping)
         is_busy = any(not entry.job.is_final for entry in content.entries)
         every = max(SIGN_OF_LIFE_SECONDS, self._settings.progress_seconds) if is_busy else IDLE_SIGN_OF_LIFE_SECONDS
         self._life_due[project] = now + every
@@ -108,7 +108,7 @@ class Board:
         known = self._projects[project]
         return self._projects.knows(project) and known.is_there and known.is_ours
 
-    def _content(self, project: str, *, now: float, is_stopping: bool) -> status.Project:
+    def _content(self, project: str, *, now: float, at: datetime, is_stopping: bool) -> status.Project:
         known = self._projects[project]
         link = self._dispatcher.servers.at(known.url, now=now).link
         listed = self._ledger.store.listing(project)
@@ -123,16 +123,20 @@ class Board:
             name=project,
             link=link,
             host=self._settings.owner,
-            entries=tuple(self._entry(record, job, link) for record, job in listed),
+            entries=tuple(self._entry(record, job, link, now=now, at=at) for record, job in listed),
             arriving=arriving,
             notices=notices,
             is_stopping=is_stopping,
         )
 
-    def _entry(self, record: FileRecord, job: Job, link: Link) -> status.Entry:
-        reason = self._reason(job, link)
+    def _entry(self, record: FileRecord, job: Job, link: Link, *, now: float, at: datetime) -> status.Entry:
         return status.Entry(
-            path=record.path, job=replace(job), reason=reason, note=record.note, is_gone=record.gone and job.is_final
+            path=record.path,
+            job=replace(job),
+            reason=self._reason(job, link),
+            progress=self._dispatcher.hearing.progress(job, now=now, at=at),
+            note=record.note,
+            is_gone=record.gone and job.is_final,
         )
 
     def _reason(self, job: Job, link: Link) -> str:

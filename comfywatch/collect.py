@@ -28,6 +28,7 @@ from comfywatch.recipe import recipe
 
 RESULT = "result.yaml"
 WORKFLOW = "workflow.json"
+PREVIEW = "preview.jpg"
 OUTPUTS = "outputs"
 HEADER = "Written by comfywatch; edits are overwritten."
 
@@ -73,6 +74,16 @@ def collect(task: Collection, comfy: Comfy) -> Collected:
     except (ComfyError, OSError) as error:
         return Collected(job=task.job.id, prompt_id=task.job.prompt_id, error=error)
     return Collected(job=task.job.id, prompt_id=task.job.prompt_id, gone=tuple(gone))
+
+
+def show_preview(project: Path, run_folder: str, picture: bytes) -> bool:
+    """Put the newest picture of a running job into its run folder; whether that could be done."""
+    try:
+        with open_folder(project, OUTPUTS, *PurePosixPath(run_folder).parts, make=True) as run:
+            run.write_whole(PREVIEW, picture)
+    except OSError:
+        return False
+    return True
 
 
 def highest_run_on_disk(project: Path, path: str) -> int:
@@ -132,7 +143,7 @@ def wanted(outcome: Outcome, *, keep_previews: bool) -> Iterator[OutputFile]:
 
 def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
     """Each file to fetch with its name in the run folder: safe on every system, no two alike."""
-    taken = {RESULT, WORKFLOW}
+    taken = {RESULT, WORKFLOW, PREVIEW}
     stem = safe_name(PurePosixPath(workflow_name(task.job.path)).name)
     lead = f"{shortened(stem, to_bytes=80)}_{task.job.run_name}_" if task.unique_names else ""
     return [
@@ -144,6 +155,8 @@ def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
 def _fill(run: Folder, task: Collection, comfy: Comfy) -> list[str]:
     """All that belongs into the run folder; else the names of outputs that ComfyUI no longer has, and no result."""
     run.remove_leftovers()
+    with suppress(FileNotFoundError):
+        run.unlink(PREVIEW)
     fetched, gone = _fetch_all(task, run, comfy)
     if not gone:
         prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False)

@@ -10,13 +10,27 @@ from loguru import logger
 
 from comfywatch import installed, overtime
 from comfywatch.adopt import adopt
-from comfywatch.asks import Adopt, Answer, Ask, Installed, Look, Lying, Peek, Post, Refresh, Sightings, TakeOut
+from comfywatch.asks import (
+    Adopt,
+    Answer,
+    Ask,
+    Installed,
+    Look,
+    LookUp,
+    Lying,
+    Peek,
+    Post,
+    Refresh,
+    Sightings,
+    TakeOut,
+)
 from comfywatch.collect import Collected, Collection
 from comfywatch.comfy_values import Accepted
 from comfywatch.decide import Step, next_step, was_there_before
-from comfywatch.effects import AskServer, Collect, Effect, PackagesFound, WriteFile
+from comfywatch.effects import AskServer, Collect, Effect, Heard, PackagesFound, WriteFile
 from comfywatch.follow import Follower
 from comfywatch.hardware import hardware
+from comfywatch.hearing import Hearing
 from comfywatch.history import Outcome
 from comfywatch.jobs import Job, JobState, Wish
 from comfywatch.jobs import Post as PostStage
@@ -53,6 +67,7 @@ class Dispatcher:
         submitter: Submitter,
         follower: Follower,
         *,
+        client_id: str,
         must_adopt: bool,
         now: float,
     ) -> None:
@@ -71,6 +86,7 @@ class Dispatcher:
             follower,
             max_in_flight=None if setting == "auto" else setting,
         )
+        self.hearing = Hearing(settings, ledger, projects, self.servers, client_id=client_id)
         self.has_failed = False
         self.knows_files = False
         self._collecting: set[int] = set()
@@ -94,7 +110,8 @@ class Dispatcher:
         before = server.link
         if server.take(answer, now=now):
             self.follower.retry_at.clear()
-        if isinstance(answer.ask, Post | Look | TakeOut):
+            self.hearing.is_up(server.url)
+        if isinstance(answer.ask, Post | Look | LookUp | TakeOut):
             self._answered_for_jobs(answer, server, now=now, at=at)
         else:
             self._answered_for_server(answer, server, now=now, at=at)
@@ -110,8 +127,23 @@ class Dispatcher:
                 if isinstance(seen, Sightings):
                     self.follower.looked(ask, seen, server, now=now, at=at)
                     self._saw_queue(seen.lying, server, now=now)
+            case LookUp() as ask, seen:
+                self._looked_up(ask, seen if isinstance(seen, Sightings) else Sightings(by_job={}), server, now, at)
             case TakeOut() as ask, _:
                 self.follower.taken_out(ask, server, now=now)
+
+    def _looked_up(self, ask: LookUp, seen: Sightings, server: Server, now: float, at: datetime) -> None:
+        """What the history has is at its end; for the rest the next look is soon."""
+        server.in_history -= set(ask.prompts.values())
+        found = {job: prompt_id for job, prompt_id in ask.prompts.items() if job in seen.by_job}
+        self.follower.looked(Look(prompts=found), seen, server, now=now, at=at)
+        server.moved_on(now=now)
+
+    def heard(self, event: Heard, *, now: float) -> None:
+        """Something was heard on a ComfyUI's websocket."""
+        server = self.servers.get(event.url)
+        if server is not None:
+            self.hearing.heard(event, server, now=now)
 
     def _saw_queue(self, lying: Lying, server: Server, *, now: float) -> None:
         in_flight = list(self.ledger.in_flight(server.url))
@@ -228,6 +260,7 @@ class Dispatcher:
             yield AskServer(url=url, ask=ask)
         self._asked.clear()
         yield from self._collections(now=now)
+        yield from self.hearing.plan(now=now, at=at)
         for server in self.servers:
             yield from self._for_server(server, now=now, at=at)
 
@@ -236,6 +269,7 @@ class Dispatcher:
         if (find_packages := server.find_packages()) is not None:
             yield find_packages
         if server.link.answers and self.knows_files:
+            asks += self._look_up(server)
             asks += self._follow_up(server, now=now, at=at)
             if server.link.takes_jobs:
                 yield from self.poster.posts(server, now=now, at=at)
@@ -244,6 +278,17 @@ class Dispatcher:
         asks += server.routine(now=now, peek=lambda: self._peek(server, now=now))
         for ask in asks:
             yield AskServer(url=server.url, ask=ask)
+
+    def _look_up(self, server: Server) -> Iterator[Ask]:
+        """What ComfyUI said that its history has is asked for at once."""
+        if not server.in_history or LookUp in server.asking:
+            return
+        jobs = [job for job in self.ledger.in_flight(server.url) if job.prompt_id in server.in_history]
+        server.in_history &= {job.prompt_id for job in jobs}
+        prompts = {job.id: job.prompt_id for job in jobs if not server.is_busy_with(job.id)}
+        if prompts:
+            server.asking.add(LookUp)
+            yield LookUp(prompts=prompts)
 
     def _follow_up(self, server: Server, *, now: float, at: datetime) -> Iterator[Ask]:
         """What is due for the jobs that this ComfyUI has or may have; they are looked for together."""
@@ -311,12 +356,15 @@ class Dispatcher:
         for job in list(self.ledger.active.values()):
             if job.outcome is None or job.id in self._collecting or not self.poster.may_try(job, now):
                 continue
+            if self.hearing.is_showing(job):
+                continue
             server = self.servers.of(job, now=now)
             if job.outcome["files"] and not server.link.answers:
                 continue
             if not (self.projects.folder(job.project) / WORKFLOWS).is_dir():  # the empty place of what was unmounted
                 self.follower.put_off(job, f"its project {job.project} is not there", now=now)
                 continue
+            self.hearing.ended(job, server, now=now)
             self._collecting.add(job.id)
             yield Collect(url=server.url, task=self._collection(job, server))
 
@@ -326,7 +374,7 @@ class Dispatcher:
 
     def next_due(self, *, now: float) -> float:
         """When ``plan`` has something to do even if nothing happens."""
-        times = [server.next_due() for server in self.servers]
+        times = [self.hearing.next_due(now=now), *(server.next_due() for server in self.servers)]
         stuck = (server for server in self.servers if server.link.state is ServerState.STUCK)
         times += [server.next_look for server in stuck if Look not in server.asking]
         if self.ledger.unexamined or self._asked or self._to_write:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from comfywatch.asks import Answer, Ask
 from comfywatch.collect import Collected, Collection
 from comfywatch.comfy_errors import ComfyError
+from comfywatch.heard import What
 from comfywatch.inputs import InputFile
 from comfywatch.packages import PackageMap
 from comfywatch.tree import Forest
@@ -82,7 +83,46 @@ class WatchProjects:
     folders: frozenset[str] = frozenset()
 
 
-Effect: TypeAlias = AskServer | Collect | Upload | FindPackages | Scan | WriteStatus | WriteFile | WatchProjects
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """To the thread that listens to this ComfyUI: it is there. ``anew``: what is open has gone deaf."""
+
+    url: str
+    client_id: str
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowLive:
+    """To the pool: how far each running job is, for whoever follows."""
+
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowPreview:
+    """To the pool: the newest picture of a running job, into its run folder; answered by ``PreviewShown``."""
+
+    job: int
+    project: Path
+    run_folder: str
+    data: bytes = field(repr=False)
+
+
+Effect: TypeAlias = (
+    AskServer
+    | Collect
+    | Upload
+    | FindPackages
+    | Scan
+    | WriteStatus
+    | WriteFile
+    | WatchProjects
+    | Listen
+    | ShowLive
+    | ShowPreview
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +175,41 @@ class Woken:
     """There may be requests in the database, or it is time to stop."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Something that was heard on a websocket, and when, on the monotonic clock."""
+
+    what: What
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What was heard of a ComfyUI; ``is_open`` is set where its websocket was opened or closed."""
+
+    url: str
+    told: tuple[Told, ...] = ()
+    is_open: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewShown:
+    """A preview is in place, or could not be written."""
+
+    job: int
+    is_written: bool
+
+
 Event: TypeAlias = (
-    Touched | Scanned | StatusWritten | WatchAdded | Woken | Answer | Collected | Uploaded | PackagesFound
+    Touched
+    | Scanned
+    | StatusWritten
+    | WatchAdded
+    | Woken
+    | Answer
+    | Collected
+    | Uploaded
+    | PackagesFound
+    | Heard
+    | PreviewShown
 )

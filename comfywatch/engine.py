@@ -7,6 +7,7 @@ argument: ``now`` is monotonic, in seconds; ``at`` is UTC.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -17,13 +18,16 @@ from loguru import logger
 from comfywatch import __version__
 from comfywatch.asks import Answer
 from comfywatch.board import Board
+from comfywatch.choices import Previews
 from comfywatch.collect import Collected, highest_run_on_disk
 from comfywatch.desk import Desk
 from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import (
     Effect,
     Event,
+    Heard,
     PackagesFound,
+    PreviewShown,
     Scan,
     Scanned,
     StatusWritten,
@@ -54,6 +58,7 @@ CLOCK_JUMP = 10.0
 FIRST_SCAN = "first scan"
 VERSION = "comfywatch version"
 NAMES = "owners"
+CLIENT_ID = "client id"
 
 
 class Engine:
@@ -76,9 +81,10 @@ class Engine:
             inherited=self.projects.neighbours.inherited,
             digest_for=self._digest_for,
         )
+        client_id = _client_id(store)
         submitter = Submitter(
             self.ledger,
-            _rules(settings),
+            _rules(settings, client_id),
             aliases=self._aliases,
             folder=self.projects.folder,
             references=self.shelf.references,
@@ -86,7 +92,14 @@ class Engine:
         )
         follower = Follower(self.ledger, hold_partial=settings.partial == "hold", mended=submitter.refusal_mended)
         self.dispatcher = Dispatcher(
-            settings, self.ledger, self.projects, submitter, follower, must_adopt=is_first_start, now=now
+            settings,
+            self.ledger,
+            self.projects,
+            submitter,
+            follower,
+            client_id=client_id,
+            must_adopt=is_first_start,
+            now=now,
         )
         self.desk = Desk(self.ledger, self.intake, self.dispatcher)
         self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher)
@@ -113,11 +126,17 @@ class Engine:
                 self._scan_due = now
             case Woken():
                 self.desk.wake()
+            case Heard():
+                self.dispatcher.heard(event, now=now)
             case _:
                 self._came_back(event, now=now, at=at)
 
     def _came_back(
-        self, event: Answer | Collected | Uploaded | PackagesFound | StatusWritten, *, now: float, at: datetime
+        self,
+        event: Answer | Collected | Uploaded | PackagesFound | StatusWritten | PreviewShown,
+        *,
+        now: float,
+        at: datetime,
     ) -> None:
         """Something that was asked for is done, or could not be done."""
         match event:
@@ -131,6 +150,8 @@ class Engine:
                 self.dispatcher.packages_found(event, now=now)
             case StatusWritten():
                 self.board.written(event, now=now)
+            case PreviewShown():
+                self.dispatcher.hearing.shown(event, now=now)
 
     def _touched(self, event: Touched, *, now: float, at: datetime) -> None:
         if self.intake.is_of_no_interest(event.path):
@@ -291,8 +312,19 @@ def _pace(settings: Settings) -> Pace:
     )
 
 
-def _rules(settings: Settings) -> Rules:
+def _client_id(store: Store) -> str:
+    """By which ComfyUI knows this daemon's websocket from that of another comfywatch."""
+    known = store.fact(CLIENT_ID)
+    if not isinstance(known, str):
+        known = f"comfywatch-{uuid.uuid4().hex[:12]}"
+        store.save_fact(CLIENT_ID, known)
+    return known
+
+
+def _rules(settings: Settings, client_id: str) -> Rules:
     return Rules(
+        client_id=client_id,
+        previews=settings.previews is Previews.LIVE,
         deny_nodes=frozenset(settings.deny_nodes),
         hold_partial=settings.partial == "hold",
         provenance=settings.provenance,

@@ -93,10 +93,11 @@ def read_all(handle: BufferedReader, *, max_bytes: int) -> tuple[bytes, Stamp]:
 
 
 @contextmanager
-def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
+def whole(target: Path, *, folder: int | None = None, durable: bool = True) -> Iterator[BinaryIO]:
     """A scratch file that becomes ``target``, fsynced, if the block ends well, and vanishes if not.
 
-    ``folder`` is a descriptor of the folder that ``target`` lies in; then only the name in ``target`` counts.
+    ``folder`` is a descriptor of the folder that ``target`` lies in; then only the name in ``target`` counts. What is
+    of no worth after a crash of the machine need not be ``durable``.
     """
     here = target.parent if folder is None else Path()
     scratch = here / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}"
@@ -106,7 +107,8 @@ def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as handle:
             yield handle
             handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                os.fsync(handle.fileno())
         os.replace(scratch, here / target.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
@@ -114,9 +116,9 @@ def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
         raise
 
 
-def write_whole(target: Path, data: bytes, *, folder: int | None = None) -> None:
-    """``target`` has exactly ``data``, or what it had before; ``folder`` as for ``whole``."""
-    with whole(target, folder=folder) as handle:
+def write_whole(target: Path, data: bytes, *, folder: int | None = None, durable: bool = True) -> None:
+    """``target`` has exactly ``data``, or what it had before; ``folder`` and ``durable`` as for ``whole``."""
+    with whole(target, folder=folder, durable=durable) as handle:
         handle.write(data)
 
 

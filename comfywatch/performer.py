@@ -15,17 +15,23 @@ from loguru import logger
 
 from comfywatch import files, plain_yaml, status
 from comfywatch.asker import Asker
-from comfywatch.collect import collect
+from comfywatch.choices import Previews
+from comfywatch.collect import collect, show_preview
 from comfywatch.comfy import Comfy
+from comfywatch.comfy_socket import ComfySocket
 from comfywatch.effects import (
     AskServer,
     Collect,
     Effect,
     Event,
     FindPackages,
+    Listen,
     PackagesFound,
+    PreviewShown,
     Scan,
     Scanned,
+    ShowLive,
+    ShowPreview,
     StatusWritten,
     Touched,
     Upload,
@@ -36,6 +42,7 @@ from comfywatch.effects import (
     WriteStatus,
 )
 from comfywatch.inside import open_folder
+from comfywatch.listener import Listener
 from comfywatch.package_search import find_packages
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
@@ -59,6 +66,7 @@ class Performer:
         reach = Reach(projects=settings.projects, allow_links=settings.allow_links)
         self._uploader = Uploader(reach, settle_seconds=settings.settle_seconds)
         self._askers: dict[str, Asker] = {}
+        self._listeners: dict[str, Listener] = {}
         self._workers = Workers(WORKERS)
         self._of_thread = threading.local()
         self._tidied: set[str] = set()
@@ -76,6 +84,8 @@ class Performer:
         self._workers.stop(timeout=timeout)
         for asker in self._askers.values():
             asker.stop()
+        for listener in self._listeners.values():
+            listener.stop()
 
     def perform(self, effect: Effect) -> None:
         """Have it done."""
@@ -86,10 +96,14 @@ class Performer:
                 self._collect(effect)
             case WatchProjects():
                 self._watch(effect)
+            case Listen():
+                self._listen(effect)
+            case WriteStatus() | WriteFile() | ShowLive() | ShowPreview():
+                self._write(effect)
             case _:
                 self._perform_in_pool(effect)
 
-    def _perform_in_pool(self, effect: Upload | FindPackages | Scan | WriteStatus | WriteFile) -> None:
+    def _perform_in_pool(self, effect: Upload | FindPackages | Scan) -> None:
         match effect:
             case Upload():
                 self._workers.perform(lambda: self._answer(self._uploaded(effect)))
@@ -97,10 +111,17 @@ class Performer:
                 self._workers.perform(lambda: self._answer(self._packages(effect)))
             case Scan():
                 self._workers.perform(self._scan)
+
+    def _write(self, effect: WriteStatus | WriteFile | ShowLive | ShowPreview) -> None:
+        match effect:
             case WriteStatus():
                 self._workers.perform(lambda: self._answer(self._written(effect)))
             case WriteFile(path=path, data=data):
                 self._workers.perform(lambda: _write(path, data))
+            case ShowLive():
+                self._workers.perform(lambda: _show_live(effect))
+            case ShowPreview():
+                self._workers.perform(lambda: self._answer(_preview_shown(effect)))
 
     def _asker(self, url: str) -> Asker:
         if url not in self._askers:
@@ -109,15 +130,41 @@ class Performer:
         return self._askers[url]
 
     def _open(self, url: str) -> Comfy:
-        """Our headers go to the configured ComfyUI only."""
         address = self.addresses.get(url, url)
-        is_main = address == self._settings.comfyui_url
         return Comfy(
             address,
             timeout=self._settings.api_timeout_seconds,
-            headers=self._headers if is_main else {},
+            headers=self._headers_for(address),
             ca_file=self._settings.ca_file,
         )
+
+    def _listen(self, effect: Listen) -> None:
+        """One listener for each ComfyUI; after the database was lost it goes by another name."""
+        known = self._listeners.get(effect.url)
+        if known is not None and known.client_id == effect.client_id:
+            known.wake(anew=effect.anew)
+            return
+        if known is not None:
+            known.stop()
+        previews = self._settings.previews is Previews.LIVE
+        listener = Listener(effect.url, effect.client_id, self._open_socket, self._answer, previews=previews)
+        self._listeners[effect.url] = listener
+        listener.start()
+
+    def _open_socket(self, url: str, client_id: str) -> ComfySocket:
+        """With the same headers as ``_open``."""
+        address = self.addresses.get(url, url)
+        return ComfySocket(
+            address,
+            client_id=client_id,
+            timeout=self._settings.api_timeout_seconds,
+            headers=self._headers_for(address),
+            ca_file=self._settings.ca_file,
+        )
+
+    def _headers_for(self, address: str) -> dict[str, str]:
+        """Our headers go to the configured ComfyUI only."""
+        return self._headers if address == self._settings.comfyui_url else {}
 
     def _client(self, url: str) -> Comfy:
         """This thread's own client for a ComfyUI."""
@@ -206,6 +253,16 @@ def _write(path: Path, data: bytes) -> None:
         files.write_whole(path, data)
     except OSError as error:
         logger.warning("{} cannot be written: {}", path.name, error)
+
+
+def _show_live(effect: ShowLive) -> None:
+    """Of no worth a moment later, so neither durable nor worth a word."""
+    with suppress(OSError):
+        files.write_whole(effect.path, effect.data, durable=False)
+
+
+def _preview_shown(effect: ShowPreview) -> PreviewShown:
+    return PreviewShown(job=effect.job, is_written=show_preview(effect.project, effect.run_folder, effect.data))
 
 
 def _is_ours(path: str) -> bool:

@@ -62,6 +62,8 @@ class Server:
     asking: set[type[Ask]] = field(default_factory=set)
     posting: set[int] = field(default_factory=set)
     taking_out: set[int] = field(default_factory=set)
+    in_history: set[str] = field(default_factory=set)
+    """Prompts of ours of which ComfyUI said that its history has them now."""
     packages: PackageMap | None = None
     """What a Manager knows of packages and their classes; asked for once a job lacks a class."""
     wants_packages: bool = False

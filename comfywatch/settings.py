@@ -27,8 +27,8 @@ from comfywatch.plain_yaml import shown
 from comfywatch.urls import checked_url, safe_url
 
 DEFAULT_URL = "http://127.0.0.1:8188"
-NOT_YET = frozenset({"page", "publish_inventory", "notify", "metrics_file", "metrics_port", "previews: live"})
-"""What is accepted without effect in this version: keys, and one value of a key."""
+NOT_YET = frozenset({"page", "publish_inventory", "notify", "metrics_file", "metrics_port"})
+"""Keys that are accepted without effect in this version."""
 
 _SECRET = {"notify"}
 _IN_ROOT = cast(Path, None)  # until the validators know where root is
@@ -140,6 +140,10 @@ class Settings(BaseModel):
         return self.state / "inventory.json"
 
     @property
+    def live_file(self) -> Path:
+        return self.state / "live.json"
+
+    @property
     def object_info_file(self) -> Path:
         return self.state / "object_info.json"
 
@@ -158,8 +162,7 @@ class Settings(BaseModel):
 
     def without_effect(self) -> list[str]:
         """The keys of ``NOT_YET`` that were given a value all the same."""
-        keys = [name for name in sorted(NOT_YET) if name in self.model_fields_set]
-        return [*keys, "previews: live"] if self.previews is Previews.LIVE else keys
+        return [name for name in sorted(NOT_YET) if name in self.model_fields_set]
 
     def headers_notice(self) -> str:
         """A warning if every user of this machine may read ``headers_file``; else nothing."""

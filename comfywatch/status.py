@@ -15,6 +15,7 @@ from comfywatch import plain_yaml
 from comfywatch.jobs import Job, JobState
 from comfywatch.link import Link
 from comfywatch.names import natural
+from comfywatch.progress import Progress
 
 MAX_BYTES = 256 * 1024
 MAX_PROBLEMS = 10
@@ -46,6 +47,7 @@ class Entry:
     path: str
     job: Job
     reason: str = ""
+    progress: Progress | None = None
     note: str = ""
     is_gone: bool = False
 
@@ -135,6 +137,7 @@ def plain_entry(entry: Entry) -> dict[str, Any]:
         "reason": _cut(entry.reason),
         "run": job.run,
         "prompt_id": job.prompt_id,
+        "progress": _progress(entry.progress),
         "outputs": job.lies_in if job.run and job.is_final else "",
         "submitted": _second(job.submitted),
         "started": _second(job.started),
@@ -155,6 +158,13 @@ def plain_entry(entry: Entry) -> dict[str, Any]:
     if job.hint:
         plain["hint"] = _cut(job.hint)
     return plain
+
+
+def _progress(progress: Progress | None) -> dict[str, Any] | None:
+    if progress is None:
+        return None
+    told = {"percent": progress.percent, "node": _cut(progress.node), "eta_seconds": progress.eta_seconds}
+    return plain_yaml.Flow({key: value for key, value in told.items() if value not in (None, "")})
 
 
 def _second(moment: datetime | None) -> datetime | None:

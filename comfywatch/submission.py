@@ -17,9 +17,6 @@ from typing import Any
 from comfywatch.jobs import Job, workflow_name
 from comfywatch.names import slug
 
-CLIENT_ID = "comfywatch"
-"""Always sent: without one, ComfyUI 0.19 to 0.27 leave cached outputs out of the history."""
-
 _MODEL_SAVERS = re.compile(
     r"(Checkpoint|Model|VAE|CLIP|Lora|LoRA)Save(?![a-z])"
     r"|^Save(Checkpoint|Model|VAE|CLIP|Lora|LoRA)"
@@ -54,8 +51,21 @@ def savers(prompt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield node_id, own_prefix
 
 
-def post_body(prompt: Mapping[str, Any], job: Job, *, saved: Mapping[str, Any] | None, provenance: bool) -> bytes:
-    """The body of ``POST /prompt`` as it is kept and, if need be, posted again byte for byte."""
+def post_body(
+    prompt: Mapping[str, Any],
+    job: Job,
+    *,
+    client_id: str,
+    saved: Mapping[str, Any] | None,
+    provenance: bool,
+    previews: bool = False,
+) -> bytes:
+    """The body of ``POST /prompt`` as it is kept and, if need be, posted again byte for byte.
+
+    The ``client_id`` is always sent: it is whom the websocket's events are for, and without one ComfyUI 0.19 to 0.27
+    leave cached outputs out of the history. ``previews`` asks for pictures of what is being made, which older servers
+    make only if they were started so.
+    """
     png_info: dict[str, Any] = {}
     if saved is not None:
         png_info["workflow"] = saved
@@ -67,11 +77,14 @@ def post_body(prompt: Mapping[str, Any], job: Job, *, saved: Mapping[str, Any] |
             "digest": job.digest,
             **({"source": job.source} if job.source else {}),
         }
+    extra: dict[str, Any] = {"extra_pnginfo": png_info} if png_info else {}
+    if previews:
+        extra["preview_method"] = "auto"
     body = {
         "prompt": prompt,
         "prompt_id": job.prompt_id,
-        "client_id": CLIENT_ID,
-        "extra_data": {"extra_pnginfo": png_info} if png_info else {},
+        "client_id": client_id,
+        "extra_data": extra,
     }
     return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 

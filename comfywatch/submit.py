@@ -44,6 +44,8 @@ class Rules:
     deny_nodes: frozenset[str]
     hold_partial: bool
     provenance: bool
+    client_id: str
+    previews: bool = False
     allow_links: tuple[Path, ...] = ()
 
 
@@ -261,7 +263,14 @@ class Submitter:
     ) -> bytes:
         spelled = respell(nodes, schemas=server.schemas, inventory=server.inventory, aliases=self._aliases(job.project))
         prompt = prepared(spelled, job, uploads=uploads)
-        return post_body(prompt, job, saved=saved, provenance=self._rules.provenance)
+        return post_body(
+            prompt,
+            job,
+            client_id=self._rules.client_id,
+            saved=saved,
+            provenance=self._rules.provenance,
+            previews=self._rules.previews,
+        )
 
     def _next_run(self, job: Job) -> int:
         """Twins such as ``a.json`` and ``A.JSON`` share their numbers, for their outputs may lie in one folder."""

@@ -57,7 +57,7 @@ def comfy(server: Sandbox) -> Iterator[Comfy]:
 
 def post(prompt_id: str, color: int = 1, prompt: dict[str, Any] | None = None) -> Post:
     job = a_job(run=1, prompt_id=prompt_id)
-    body = post_body(prompt or picture(color), job, saved=None, provenance=True)
+    body = post_body(prompt or picture(color), job, client_id="me", saved=None, provenance=True)
     return Post(job=1, prompt_id=prompt_id, body=body)
 
 

@@ -176,7 +176,7 @@ def test_each_default_is_the_one_of_the_code(tmp_path: Path) -> None:
 
 def test_settings_without_effect_are_marked_and_no_others() -> None:
     marked = {words(cells[0])[0] for cells in rows((DOCS / "settings.md").read_text(encoding="utf-8")) if _later(cells)}
-    assert marked == {key for key in Settings.model_fields if not _is_used(key)} | {"previews"}
+    assert marked == {key for key in Settings.model_fields if not _is_used(key)}
     assert {key.partition(":")[0] for key in NOT_YET} <= marked
 
 

@@ -143,7 +143,9 @@ def test_a_node_without_inputs_is_no_stumbling_block() -> None:
 
 
 def posted(*, saved: dict[str, Any] | None = None, provenance: bool = True) -> Any:
-    return json.loads(post_body(picture(), ran(digest=digest_of(picture())), saved=saved, provenance=provenance))
+    return json.loads(
+        post_body(picture(), ran(digest=digest_of(picture())), client_id="me", saved=saved, provenance=provenance)
+    )
 
 
 def test_the_client_id_is_always_sent_and_the_prompt_id_is_ours() -> None:
@@ -173,6 +175,6 @@ def test_the_saved_workflow_goes_along_so_that_the_output_opens_in_comfyui() -> 
 @given(st.text(), st.text())
 def test_a_kept_body_is_plain_ascii_and_gives_its_prompt_back(text: str, project: str) -> None:
     prompt = {"1": {"class_type": "X", "inputs": {"text": text}}}
-    body = post_body(prompt, ran(project=project), saved=None, provenance=True)
+    body = post_body(prompt, ran(project=project), client_id="me", saved=None, provenance=True)
     assert body.isascii()
     assert prompt_in(body) == prompt

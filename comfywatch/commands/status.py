@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comfywatch.commands.options import Unusable, settings_from, with_config
+from comfywatch.commands.said import Said, said_in, table
 from comfywatch.commands.terminal import bold, say, show_table
 
 if TYPE_CHECKING:
@@ -33,25 +33,16 @@ FINISHED_SHOWN = 10
 PROBLEMS_SHOWN = 3
 
 _FINISHED = frozenset({"completed", "cancelled"})
-_MAX_STATUS_BYTES = 2**20
 
 Plain = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """What a running daemon keeps in a project's ``status.yaml``; empty where none runs or nothing can be read."""
-
-    comfyui: Plain = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
-    rows: Mapping[str, Plain] = field(default_factory=dict)
 
 
 @click.command()
 @click.argument("project", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, a stable format, for programs.")
+@click.option("--follow", is_flag=True, help="Go on showing it, with the progress of what runs, until Ctrl-C.")
 @with_config
-def status(project: str | None, as_json: bool, config: Path | None) -> None:
+def status(project: str | None, as_json: bool, follow: bool, config: Path | None) -> None:
     """Show how the workflows stand: state, run, and what each waits for.
 
     With --json: {"schema": 1, "daemon": {"running"}, "comfyui": {"url", "state", "version", "message"}, "projects":
@@ -60,17 +51,32 @@ def status(project: str | None, as_json: bool, config: Path | None) -> None:
     workflow has the further keys of status.yaml: "prompt_id", "reason", "progress", "outputs", "submitted", "started",
     "finished", "seconds", "note", "problems", "hint".
 
+    With --follow: what runs, with its progress, what waits, and what ended last. Where it is not shown on a terminal,
+    each change is a line.
+
     \b
     Examples:
       comfywatch status
       comfywatch status my-film
+      comfywatch status --follow
       comfywatch status --json
     """
+    if follow:
+        if as_json:
+            raise click.UsageError("--json says how it stands once, and --follow goes on: choose one of them.")
+        _follow(settings_from(config), project)
+        return
     document = _document(settings_from(config), project)
     if as_json:
         click.echo(json.dumps(document))
     else:
         _show(document, finished_shown=None if project else FINISHED_SHOWN)
+
+
+def _follow(settings: Settings, project: str | None) -> None:
+    from comfywatch.commands.following import follow
+
+    follow(settings, project)
 
 
 # --- the document
@@ -89,7 +95,7 @@ def _document(settings: Settings, wanted: str | None) -> Plain:
     with _database(settings) as store:
         names = {*forest.projects, *(store.projects() if store else ())}
         for name in [_known(wanted, names)] if wanted else sorted(names, key=natural):
-            live = _live(settings.projects / name) if is_running else Live()
+            live = said_in(settings.projects / name) if is_running else Said()
             comfyui |= live.comfyui
             projects[name] = _project(name, store.listing(name) if store else [], forest, live, is_running=is_running)
     return {"schema": 1, "daemon": {"running": is_running}, "comfyui": comfyui, "projects": projects}
@@ -111,30 +117,8 @@ def _known(wanted: str, names: set[str]) -> str:
         raise Unusable(str(error)) from error
 
 
-def _live(folder: Path) -> Live:
-    """What the running daemon says of a project. Others can write to the folder, so nothing is taken on trust."""
-    from comfywatch import files, plain_yaml
-
-    try:
-        content = plain_yaml.load(files.read_regular(folder / "status.yaml", max_bytes=_MAX_STATUS_BYTES)[0])
-    except (OSError, plain_yaml.NotYaml):
-        return Live()
-    content = _table(content)
-    comfyui = _table(content.get("comfyui"))
-    notices = content.get("notices")
-    return Live(
-        comfyui={key: str(comfyui[key]) for key in ("url", "state", "version", "message") if key in comfyui},
-        notices=tuple(map(str, notices)) if isinstance(notices, list) else (),
-        rows={str(path): _table(row) for path, row in _table(content.get("workflows")).items()},
-    )
-
-
-def _table(value: Any) -> Plain:
-    return value if isinstance(value, dict) else {}
-
-
 def _project(
-    name: str, listing: list[tuple[FileRecord, Job]], forest: Forest, live: Live, *, is_running: bool
+    name: str, listing: list[tuple[FileRecord, Job]], forest: Forest, live: Said, *, is_running: bool
 ) -> Plain:
     workflows = {
         record.path: _workflow(record, job, live.rows.get(record.path, {}), is_running=is_running)
@@ -197,7 +181,7 @@ def _workflow(record: FileRecord, job: Job, said: Plain, *, is_running: bool) ->
 
 def _progress(said: Any) -> Plain:
     """Of the progress only what a person is told."""
-    progress = _table(said)
+    progress = table(said)
     return {
         key: progress[key]
         for key in ("percent", "node", "eta_seconds")

@@ -96,7 +96,8 @@ class Meters:
         if meter is None or meter.prompt_id != job.prompt_id or (job.outcome or {}).get("state") != "completed":
             return
         if meter.course.last - meter.course.began >= progress.WORTH_KEEPING:
-            paces = progress.learned(meter.course, meter.outline or self._outline(job, schemas))
+            outline, seconds = meter.outline or self._outline(job, schemas), (job.outcome or {}).get("seconds")
+            paces = progress.learned(meter.course, outline, seconds=seconds)
             if paces:
                 self._newest[job.project] = paces
                 self._ledger.store.save_paces(job.project, job.path, paces)

@@ -176,8 +176,13 @@ def progress(course: Course, outline: Outline, *, now: float) -> Progress:
     )
 
 
-def learned(course: Course, outline: Outline) -> dict[str, Pace]:
-    """The paces after this run, which went to its end; empty where there is nothing worth keeping."""
+def learned(course: Course, outline: Outline, *, seconds: float | None = None) -> dict[str, Pace]:
+    """The paces after this run, which went to its end; empty where there is nothing worth keeping.
+
+    ``seconds`` is how long it took by ComfyUI's own clock.
+    """
+    if seconds is not None:
+        course = _without_delay(course, sum(course.spent.values()) - seconds)
     total = sum(course.spent.values())
     if not course.is_whole or total < WORTH_KEEPING:
         return {}
@@ -187,6 +192,20 @@ def learned(course: Course, outline: Outline) -> dict[str, Pace]:
             paces[node_id] = _mixed(outline.pace(node_id), seconds, course.tails.get(node_id, 0.0), outline, node_id)
     heavy = {node_id: pace for node_id, pace in paces.items() if pace.seconds >= _SMALLEST_SHARE * total}
     return dict(sorted(heavy.items(), key=lambda item: -item[1].seconds)[:MAX_KEPT])
+
+
+def _without_delay(course: Course, delay: float) -> Course:
+    """What was long on its way to us is no node's time; most likely it stood between a last step and what followed."""
+    if delay <= 0:
+        return course
+    late = max(course.tails, key=lambda node_id: course.tails[node_id], default="")
+    gap = min(delay, course.tails.get(late, 0.0))
+    spent, tails = dict(course.spent), dict(course.tails)
+    if gap:
+        spent[late], tails[late] = max(0.0, spent.get(late, 0.0) - gap), tails[late] - gap
+    total = sum(spent.values())
+    share = max(0.0, 1 - (delay - gap) / total) if total else 1.0
+    return replace(course, spent={node_id: share * took for node_id, took in spent.items()}, tails=tails)
 
 
 def _mixed(before: Pace | None, seconds: float, tail: float, outline: Outline, node_id: str) -> Pace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -164,6 +165,14 @@ def test_the_newest_run_counts_most() -> None:
     outline = outline_of(times, paces={"1": Pace(class_type="Class1", seconds=20)})
     course, _ = run(times, outline)
     assert learned(course, outline)["1"].seconds == pytest.approx(13)
+
+
+def test_what_was_late_on_its_way_is_no_nodes_time() -> None:
+    course = Course(began=0, last=20, is_whole=True, spent={"10": 8, "11": 12}, tails={"11": 6.5, "10": 0.1})
+    paces = learned(course, outline_of({"10": (8, 1), "11": (6, 1)}), seconds=14)
+    assert (paces["10"].seconds, paces["11"].seconds, paces["11"].tail) == (8, 6, 0.5)
+    paces = learned(replace(course, tails={}), outline_of({"10": (8, 1), "11": (6, 1)}), seconds=10)
+    assert (paces["10"].seconds, paces["11"].seconds) == (4, 6)
 
 
 def test_however_many_nodes_there_are_few_are_kept() -> None:

@@ -21,8 +21,8 @@ _ORDER = """
     packages model_links wanted core_nodes references mends package_search shelf
     jobs hints outline workflow saved prompts reading history endings decide line overtime submission status live
     store ledger collect past inherit intake
-    chains inputs origin asks asker effects uploads listener watcher performer neighbours projects installed server missing
-    submit follow adopt servers posting meters hearing dispatch
+    chains inputs origin asks asker effects uploads listener watcher performer
+    neighbours projects installed server missing submit follow adopt servers posting meters hearing dispatch
     board desk engine trouble daemon
     doctor demo commands cli __main__
 """

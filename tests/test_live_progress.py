@@ -88,7 +88,7 @@ def test_the_second_run_knows_how_long_it_takes(worlds: Callable[..., World]) ->
 def test_who_follows_is_told_and_nobody_else_is_written_for(worlds: Callable[..., World]) -> None:
     world = worlds()
     world.start()
-    world.drop("a.json", text_to_image(steps=60))
+    world.drop("a.json", text_to_image(steps=200))
     world.until_state("a.json", "running")
     assert not world.settings.live_file.exists()
     seen: list[Progress] = []

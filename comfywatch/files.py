@@ -93,11 +93,10 @@ def read_all(handle: BufferedReader, *, max_bytes: int) -> tuple[bytes, Stamp]:
 
 
 @contextmanager
-def whole(target: Path, *, folder: int | None = None, durable: bool = True) -> Iterator[BinaryIO]:
+def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
     """A scratch file that becomes ``target``, fsynced, if the block ends well, and vanishes if not.
 
-    ``folder`` is a descriptor of the folder that ``target`` lies in; then only the name in ``target`` counts. What is
-    of no worth after a crash of the machine need not be ``durable``.
+    ``folder`` is a descriptor of the folder that ``target`` lies in; then only the name in ``target`` counts.
     """
     here = target.parent if folder is None else Path()
     scratch = here / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}"
@@ -107,8 +106,7 @@ def whole(target: Path, *, folder: int | None = None, durable: bool = True) -> I
         with os.fdopen(descriptor, "wb") as handle:
             yield handle
             handle.flush()
-            if durable:
-                os.fsync(handle.fileno())
+            os.fsync(handle.fileno())
         os.replace(scratch, here / target.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
@@ -116,10 +114,22 @@ def whole(target: Path, *, folder: int | None = None, durable: bool = True) -> I
         raise
 
 
-def write_whole(target: Path, data: bytes, *, folder: int | None = None, durable: bool = True) -> None:
-    """``target`` has exactly ``data``, or what it had before; ``folder`` and ``durable`` as for ``whole``."""
-    with whole(target, folder=folder, durable=durable) as handle:
+def write_whole(target: Path, data: bytes, *, folder: int | None = None) -> None:
+    """``target`` has exactly ``data``, or what it had before; ``folder`` as for ``whole``."""
+    with whole(target, folder=folder) as handle:
         handle.write(data)
+
+
+def write_for_now(target: Path, data: bytes) -> None:
+    """As ``write_whole``, for what is of no worth after a crash of the machine: nothing waits for the disk."""
+    scratch = target.with_name(f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            scratch.unlink()
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -258,7 +258,7 @@ def _write(path: Path, data: bytes) -> None:
 def _show_live(effect: ShowLive) -> None:
     """Of no worth a moment later, so neither durable nor worth a word."""
     with suppress(OSError):
-        files.write_whole(effect.path, effect.data, durable=False)
+        files.write_for_now(effect.path, effect.data)
 
 
 def _preview_shown(effect: ShowPreview) -> PreviewShown:

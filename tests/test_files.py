@@ -21,6 +21,7 @@ from comfywatch.files import (
     remove_leftovers,
     sync_folder,
     whole,
+    write_for_now,
     write_whole,
 )
 from comfywatch.tree import is_ignored, look_at
@@ -44,6 +45,16 @@ def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.yaml", b"two")
     assert (tmp_path / "a.yaml").read_bytes() == b"two"
     assert names(tmp_path) == ["a.yaml"]
+
+
+def test_what_is_written_for_now_is_whole_too_and_leaves_nothing(tmp_path: Path) -> None:
+    write_for_now(tmp_path / "live.json", b"one")
+    write_for_now(tmp_path / "live.json", b"two")
+    assert (tmp_path / "live.json").read_bytes() == b"two"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        write_for_now(tmp_path / "folder", b"three")
+    assert names(tmp_path) == ["folder", "live.json"]
 
 
 @settings(deadline=None)

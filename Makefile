@@ -45,6 +45,10 @@ soak: $(VENV)/.ready-to-run ## Kill and break a real daemon and a sandbox for SE
 flood: $(VENV)/.ready-to-run ## Drop COUNT (10000) workflows, a third of them broken, and see what comes of each.
 	@$(BIN)/python -m benchmarks.flood $(COUNT)
 
+.PHONY: bench
+bench: $(VENV)/.ready-to-run ## Measure speed and scale beside the floor; COMFYUI_URL names another ComfyUI than the sandbox.
+	@$(BIN)/python -m benchmarks.speed
+
 .PHONY: clean
 clean: ## Remove what these commands made; projects, settings and state stay.
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist

@@ -16,7 +16,7 @@ from comfywatch import plain_yaml
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 5.0
 """Seconds until a daemon that was asked to stop counts as hanging."""
-STARTING = 2.0
+STARTING = 10.0
 """Seconds in which a signal may find a process that does not listen to it yet."""
 
 

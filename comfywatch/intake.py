@@ -14,15 +14,17 @@ from pathlib import Path, PurePosixPath
 from loguru import logger
 
 from comfywatch import files
+from comfywatch.foreign_names import is_conflict_copy, is_kept, is_scratch
 from comfywatch.inherit import from_results
 from comfywatch.jobs import Fact, Job, JobState, Post, Wish, workflow_name
 from comfywatch.ledger import Ledger
+from comfywatch.misplaced import is_text
 from comfywatch.pictures import NoWorkflow
 from comfywatch.reach import Reach
 from comfywatch.reading import NOT_JSON, Key, Reading, parsed, read, too_big
 from comfywatch.settling import Settling, Stamp
 from comfywatch.store import FileRecord
-from comfywatch.tree import WORKFLOWS, Forest, is_ignored, is_text, is_too_deep, is_workflow_name
+from comfywatch.tree import WORKFLOWS, Forest, is_too_deep, is_workflow_name
 from comfywatch.workflow import Dropped
 
 ARCHIVED = "was here before comfywatch"
@@ -95,7 +97,7 @@ class Intake:
             return None
         if len(parts) < 3 or parts[1] != WORKFLOWS or not is_workflow_name(parts[-1]) or not is_text(str(path)):
             return None
-        if any(is_ignored(folder) or is_workflow_name(folder) for folder in (parts[0], *parts[2:-1])):
+        if any(map(_is_no_folder_of_workflows, (parts[0], *parts[2:-1]))):
             return None
         below = PurePosixPath(*parts[2:])
         return None if is_too_deep(below) else (parts[0], str(below))
@@ -106,7 +108,7 @@ class Intake:
             parts = path.relative_to(self._projects).parts
         except ValueError:
             return True
-        return any(is_ignored(part) for part in parts)
+        return any(map(is_kept, parts)) or is_scratch(path.name)
 
     def look(self, key: Key, *, now: float) -> None:
         """Look at one path."""
@@ -382,6 +384,10 @@ class Intake:
     def notices(self, project: str) -> Iterator[str]:
         """What could not be read, as sentences."""
         yield from (text for (name, _), text in self.unreadable.items() if name == project)
+
+
+def _is_no_folder_of_workflows(name: str) -> bool:
+    return is_kept(name) or is_conflict_copy(name) or is_workflow_name(name)
 
 
 def _end_of(job: Job) -> JobState:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from comfywatch.files import is_link, stamp_of
+from comfywatch.foreign_names import is_conflict_copy, is_kept, is_scratch, possible_copies
 from comfywatch.inside import Place, entered, open_folder
+from comfywatch.misplaced import beside_projects, is_of_a_workflow, is_text, looks_dropped, misplaced, readable
 from comfywatch.pictures import is_picture
 from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
@@ -27,7 +29,6 @@ MAX_SHOWN = 200
 MAX_WATCHED = 2000
 """Folders in which a change is noticed at once; each costs a thread. In others a rescan finds it."""
 _OURS = frozenset({"status.yaml", "index.html", "outputs"})
-_KEPT_BY_SYSTEMS = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,23 +74,9 @@ class Forest:
     notices: tuple[str, ...] = ()
 
 
-def is_ignored(name: str) -> bool:
-    """Names that are never looked at: hidden, scratch and backup files, and what systems keep for themselves."""
-    return name.startswith((".", "~", "#")) or name.endswith("~") or name.casefold() in _KEPT_BY_SYSTEMS
-
-
 def is_workflow_name(name: str) -> bool:
     """Whether a file of this name under ``workflows/`` is taken."""
-    return (name.lower().endswith(".json") or is_picture(name)) and not is_ignored(name)
-
-
-def is_text(name: str) -> bool:
-    """Whether a name is UTF-8, as everything that we write is."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return (name.lower().endswith(".json") or is_picture(name)) and not is_scratch(name) and not is_conflict_copy(name)
 
 
 def is_too_deep(path: PurePosixPath) -> bool:
@@ -102,14 +89,14 @@ def read_forest(projects: Path, *, allow_links: tuple[Path, ...] = ()) -> Forest
     reach = Reach(projects=projects, allow_links=allow_links)
     try:
         with os.scandir(projects) as entries:
-            listed = [entry for entry in entries if not is_ignored(entry.name)]
+            listed = [entry for entry in entries if not _is_passed_over(entry)]
     except OSError:
         return Forest(is_there=False)
-    folders = [entry.name for entry in listed if entry.is_dir(follow_symlinks=False) and is_text(entry.name)]
+    folders = [entry.name for entry in listed if _is_project(entry)]
     return Forest(
         is_there=bool(folders),
         projects={name: read_project(projects / name, reach) for name in sorted(folders)},
-        notices=tuple(sorted(filter(None, map(_beside_projects, listed)))),
+        notices=tuple(sorted(filter(None, map(beside_projects, listed)))),
     )
 
 
@@ -117,8 +104,8 @@ def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
     """One project."""
     try:
         with open_folder(folder) as project, project.entries() as entries:
-            listed = [entry for entry in entries if not is_ignored(entry.name) and entry.name not in _OURS]
-            notices = [_misplaced(entry, f"{WORKFLOWS}/") for entry in listed if _looks_dropped(entry)]
+            listed = [entry for entry in entries if not _is_passed_over(entry) and entry.name not in _OURS]
+            notices = [misplaced(entry, f"{WORKFLOWS}/") for entry in listed if looks_dropped(entry)]
             folders = {".": FolderStamp(inode=project.own_status().st_ino, mtime_ns=0)}
             if any(entry.name == INPUTS and entry.is_dir(follow_symlinks=False) for entry in listed):
                 folders[INPUTS] = _folder_stamp(project.status(INPUTS))
@@ -194,14 +181,20 @@ class _Walk:
         with entered(place) as folder, folder.entries() as entries:
             if not is_behind:
                 self.folders[str(WORKFLOWS / below)] = _folder_stamp(folder.own_status())
+            names: list[str] = []
             for entry in entries:
                 path = below / entry.name
-                if is_ignored(entry.name):
+                if _is_passed_over(entry):
                     continue
-                if entry.is_dir(follow_symlinks=False) and not _is_link(entry) and not is_workflow_name(entry.name):
+                names.append(entry.name)
+                if is_conflict_copy(entry.name):
+                    self._conflict_copy(entry, path)
+                elif entry.is_dir(follow_symlinks=False) and not _is_link(entry) and not is_workflow_name(entry.name):
                     self._to_do.append((path, (base, (*steps, entry.name))))
                 else:
                     self._take_note(entry, path, is_behind=is_behind)
+        for name, original in possible_copies(list(filter(is_workflow_name, names))):
+            self._say(below / name, f"may be OneDrive's conflict copy of {readable(original)}; if it is, remove it")
 
     def _take_note(self, entry: os.DirEntry[str], path: PurePosixPath, *, is_behind: bool) -> None:
         if is_too_deep(path):
@@ -210,9 +203,15 @@ class _Walk:
             self._workflow(entry, path)
         elif _is_link(entry):
             self._link(path, is_behind=is_behind)
-        elif _looks_dropped(entry):
+        elif looks_dropped(entry):
             meant = entry.name[: entry.name.lower().index(".json")]
             self._say(path, f"is not read; rename it to {meant}.json")
+
+    def _conflict_copy(self, entry: os.DirEntry[str], path: PurePosixPath) -> None:
+        if entry.is_dir(follow_symlinks=False):
+            self._leave_out(path, "is a conflict copy; rename it to run what is in it")
+        elif is_of_a_workflow(entry.name):
+            self._say(path, "is a conflict copy; rename it to run it")
 
     def _workflow(self, entry: os.DirEntry[str], path: PurePosixPath) -> None:
         if not is_text(str(path)):
@@ -252,7 +251,7 @@ class _Walk:
     def _say(self, path: PurePosixPath, what: str) -> None:
         shown = str(WORKFLOWS / path)
         shown = shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"
-        self.notices.append(f"{_readable(shown)} {what}")
+        self.notices.append(f"{readable(shown)} {what}")
 
 
 def _folder_stamp(status: os.stat_result) -> FolderStamp:
@@ -270,28 +269,10 @@ def _is_link(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() if os.name == "posix" else is_link(entry.stat(follow_symlinks=False))
 
 
-def _beside_projects(entry: os.DirEntry[str]) -> str:
-    """What is to be said of something in ``projects/``, often nothing."""
-    if _looks_dropped(entry):
-        return _misplaced(entry, f"projects/NAME/{WORKFLOWS}/")
-    if entry.is_symlink():
-        return f"projects/{_readable(entry.name)} is a link and is not followed; make it a folder"
-    if entry.is_dir(follow_symlinks=False) and not is_text(entry.name):
-        return f"projects/{_readable(entry.name)} is not read: its name is not UTF-8; rename it"
-    return ""
+def _is_passed_over(entry: os.DirEntry[str]) -> bool:
+    """What nothing is said of, and nobody looks at."""
+    return is_kept(entry.name) if entry.is_dir(follow_symlinks=False) else is_scratch(entry.name)
 
 
-def _looks_dropped(entry: os.DirEntry[str]) -> bool:
-    """``x.json`` in the wrong place, or ``x.json.txt`` anywhere: somebody waits for something."""
-    name = entry.name.lower()
-    wrong_ending = name.endswith((".json.txt", ".json.json.txt", ".json.download", ".json.json5"))
-    return (name.endswith(".json") or wrong_ending) and not entry.is_dir(follow_symlinks=False)
-
-
-def _misplaced(entry: os.DirEntry[str], where: str) -> str:
-    return f"{_readable(entry.name)} is not read; move it to {where}"
-
-
-def _readable(name: str) -> str:
-    """``name``, with escapes for all that is not ASCII if it is no text."""
-    return name if is_text(name) else ascii(name)[1:-1]
+def _is_project(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and is_text(entry.name) and not is_conflict_copy(entry.name)

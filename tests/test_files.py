@@ -24,7 +24,8 @@ from comfywatch.files import (
     write_for_now,
     write_whole,
 )
-from comfywatch.tree import is_ignored, look_at
+from comfywatch.foreign_names import is_scratch
+from comfywatch.tree import look_at
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and kinds of files that Windows does not have")
 
@@ -86,7 +87,7 @@ def test_while_it_is_written_the_old_content_is_there_beside_a_name_that_nobody_
         (scratch,) = set(names(tmp_path)) - {"a.json"}
         assert scratch.startswith(".~comfywatch-")
         assert scratch.endswith(".tmp")
-        assert is_ignored(scratch)
+        assert is_scratch(scratch)
     assert target.read_bytes() == b"new"
 
 

@@ -12,10 +12,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "comfywatch"
 
 _ORDER = """
-    __init__ began choices names urls versions shipped problems settling plain_yaml replacements schemas device
+    __init__ began choices names foreign_names urls versions shipped problems settling
+    plain_yaml replacements schemas device
     folder_names inventory link lock logs service workers recipe hardware heard progress
     comfy_values comfy_errors comfy_answers comfy_upload comfy_address comfy_session comfy comfy_socket
-    pictures files inside reach given headers settings manifest state_folder tree scan
+    pictures misplaced files inside reach given headers settings manifest state_folder tree scan
     model_folders sentences dynamic_inputs circles prompt_graph model_names link_types own_checks input_sentences case
     link_rules value_rules input_rules validation node_errors refusal
     packages model_links wanted core_nodes references mends package_search shelf

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from comfywatch.tree import ProjectTree, is_ignored, is_workflow_name, look_at, read_forest, read_project
+from comfywatch.tree import ProjectTree, is_workflow_name, look_at, read_forest, read_project
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="names and kinds of files that Windows does not have")
 no_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -66,7 +66,6 @@ def test_names_are_judged_without_the_disk() -> None:
     assert is_workflow_name("A.JSON")
     assert not is_workflow_name(".json")
     assert not is_workflow_name("a.json.txt")
-    assert is_ignored("System Volume Information")
 
 
 # ---- what is in the wrong place

@@ -39,11 +39,11 @@ def new(project: str, config: Path | None) -> None:
 
 def _check_name(name: str) -> None:
     """Refuse what some system, sync tool or shell would trip over, and what comfywatch itself does not look at."""
+    from comfywatch.foreign_names import is_conflict_copy, is_kept
     from comfywatch.names import safe_name
-    from comfywatch.tree import is_ignored
 
     safe = safe_name(name)
-    if name != safe or is_ignored(name) or name.startswith("-") or not name.isprintable():
+    if name != safe or is_kept(name) or is_conflict_copy(name) or name.startswith("-") or not name.isprintable():
         better = safe.strip("~#-. ")
         hint = f" Take '{better}', for example." if better not in {"", "file"} else ""
         raise Unusable(

@@ -1,0 +1,55 @@
+"""What people and their tools put where it is not read, and what is said of it in ``status.yaml``."""
+
+from __future__ import annotations
+
+import os
+
+from comfywatch.foreign_names import is_conflict_copy
+from comfywatch.pictures import is_picture
+
+_WRONG_ENDINGS = (".json.txt", ".json.json.txt", ".json.json5")
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8, as everything that we write is."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def readable(name: str) -> str:
+    """``name``, with escapes for all that is not ASCII if it is no text."""
+    return name if is_text(name) else ascii(name)[1:-1]
+
+
+def is_of_a_workflow(name: str) -> bool:
+    """Whether a conflict copy of this name was made of a workflow; some tools put their mark behind the ending."""
+    return ".json" in name.lower() or is_picture(name)
+
+
+def looks_dropped(entry: os.DirEntry[str]) -> bool:
+    """``x.json`` in the wrong place, or ``x.json.txt`` anywhere: somebody waits for something."""
+    return entry.name.lower().endswith((".json", *_WRONG_ENDINGS)) and not entry.is_dir(follow_symlinks=False)
+
+
+def misplaced(entry: os.DirEntry[str], where: str) -> str:
+    """Where a workflow belongs that lies elsewhere."""
+    return f"{readable(entry.name)} is not read; move it to {where}"
+
+
+def beside_projects(entry: os.DirEntry[str]) -> str:
+    """What is to be said of something in ``projects/``, often nothing."""
+    name = readable(entry.name)
+    if looks_dropped(entry):
+        return misplaced(entry, "projects/NAME/workflows/")
+    if entry.is_symlink():
+        return f"projects/{name} is a link and is not followed; make it a folder"
+    if not entry.is_dir(follow_symlinks=False):
+        return ""
+    if not is_text(entry.name):
+        return f"projects/{name} is not read: its name is not UTF-8; rename it"
+    if is_conflict_copy(entry.name):
+        return f"projects/{name} is a conflict copy; rename it to run what is in it"
+    return ""

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 from comfywatch import status
+from comfywatch.controls import Controls
 from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import StatusWritten, WriteStatus
 from comfywatch.intake import Intake
-from comfywatch.jobs import Job, JobState
+from comfywatch.jobs import Job, JobState, workflow_name
 from comfywatch.ledger import Ledger
 from comfywatch.link import Link, ServerState
 from comfywatch.projects import Projects
@@ -36,7 +37,13 @@ class Board:
     """``misplaced`` and ``troubles`` are notices for every project. Times are monotonic, by project."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, projects: Projects, intake: Intake, dispatcher: Dispatcher
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        projects: Projects,
+        intake: Intake,
+        dispatcher: Dispatcher,
+        controls: Controls,
     ) -> None:
         self.misplaced: tuple[str, ...] = ()
         self.troubles: tuple[str, ...] = ()
@@ -45,6 +52,7 @@ class Board:
         self._projects = projects
         self._intake = intake
         self._dispatcher = dispatcher
+        self._controls = controls
         self._not_before: dict[str, float] = {}
         self._life_due: dict[str, float] = {}
         self._writing: set[str] = set()
@@ -112,30 +120,40 @@ class Board:
         known = self._projects[project]
         link = self._dispatcher.servers.at(known.url, now=now).link
         listed = self._ledger.store.listing(project)
+        notes = self._controls.notes(project)
         arriving = {
             path: f"being written: it does not parse yet (since {arriving.since:%H:%M:%S} UTC)"
             for (name, path), arriving in self._intake.arriving.items()
             if name == project and self._ledger.file(name, path) is None
         }
         troubles = (*self.troubles, *([f"ComfyUI is stuck: {link.message}"] if link.state is ServerState.STUCK else []))
-        notices = (*troubles, *known.notices, *known.misplaced, *self._intake.notices(project), *self.misplaced)
+        notices = (*troubles, *known.notices, *known.misplaced, *self._unheeded(project), *self.misplaced)
         return status.Project(
             name=project,
             link=link,
             host=self._settings.owner,
-            entries=tuple(self._entry(record, job, link, now=now, at=at) for record, job in listed),
+            entries=tuple(
+                self._entry(record, job, link, notes.get(record.path, ""), now=now, at=at) for record, job in listed
+            ),
             arriving=arriving,
             notices=notices,
             is_stopping=is_stopping,
         )
 
-    def _entry(self, record: FileRecord, job: Job, link: Link, *, now: float, at: datetime) -> status.Entry:
+    def _unheeded(self, project: str) -> Iterator[str]:
+        """Files that are not read, or ask for nothing that can be done."""
+        yield from self._intake.notices(project)
+        yield from self._controls.notices(project)
+
+    def _entry(
+        self, record: FileRecord, job: Job, link: Link, heeded: str, *, now: float, at: datetime
+    ) -> status.Entry:
         return status.Entry(
             path=record.path,
             job=replace(job),
             reason=self._reason(job, link),
             progress=self._dispatcher.hearing.progress(job, now=now, at=at),
-            note=record.note,
+            note="; ".join(filter(None, (record.note, heeded))),
             is_gone=record.gone and job.is_final,
         )
 
@@ -148,6 +166,8 @@ class Board:
             return waits_for
         if job.held:
             return f"{job.held}; to run it: comfywatch retry {job.project}/{job.path.removesuffix('.json')}"
+        if (job.project, job.path) in self._ledger.on_hold:
+            return f"on hold; to run it: remove {workflow_name(job.path)}.hold"
         held = self._projects.waits_for(job.project)
         if held:
             return held

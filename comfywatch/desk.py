@@ -56,11 +56,12 @@ class Desk:
             self._ledger.store.answer_request(request.id, self._answer(request, at=at, now=now))
 
     def _answer(self, request: Request, *, at: datetime, now: float) -> str:
+        is_named = "/" in request.target or bool(request.options.get("state"))
         match request.command:
             case "retry":
-                return self._count(self._retry(record, request, at=at) for record in self._targets(request))
+                return self._count(self.retry(record, is_named=is_named, at=at) for record in self._targets(request))
             case "cancel":
-                return self._count(self._cancel(record) for record in self._targets(request))
+                return self._count(self.cancel(record) for record in self._targets(request))
             case "free":
                 self._dispatcher.ask_soon(self._dispatcher.settings.comfyui_url, Free())
                 return "ComfyUI is asked to free memory."
@@ -84,9 +85,9 @@ class Desk:
         job = self._ledger.latest(record)
         return job.state if job else None
 
-    def _retry(self, record: FileRecord, request: Request, *, at: datetime) -> str:
+    def retry(self, record: FileRecord, *, is_named: bool, at: datetime) -> str:
+        """Run a workflow again, in words; one that is not named only if it failed or was cancelled."""
         job = self._ledger.latest(record)
-        is_named = "/" in request.target or bool(request.options.get("state"))
         if job is None:
             return "gone"
         if job.held:
@@ -108,7 +109,8 @@ class Desk:
             return "looked at again"
         return "under way already"
 
-    def _cancel(self, record: FileRecord) -> str:
+    def cancel(self, record: FileRecord) -> str:
+        """Cancel what is unfinished of a workflow, in words."""
         unfinished = self._ledger.unfinished_of(record.project, record.path)
         for job in unfinished:
             self._ledger.change(replace(job, wish=Wish.CANCEL))

@@ -392,7 +392,8 @@ class Dispatcher:
         if self.ledger.active or self.ledger.unexamined:
             return False
         pending = [job for job in self.ledger.jobs.values() if job.state is JobState.PENDING]
-        if any(not job.held and not self.projects.waits_for(job.project) for job in pending):
+        waiting = (job for job in pending if not job.held and (job.project, job.path) not in self.ledger.on_hold)
+        if any(not self.projects.waits_for(job.project) for job in waiting):
             return False
         blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
         return not blocked or all(server.is_fresh for server in self.servers if server.link.takes_jobs)

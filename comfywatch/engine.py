@@ -20,6 +20,7 @@ from comfywatch.asks import Answer
 from comfywatch.board import Board
 from comfywatch.choices import Previews
 from comfywatch.collect import Collected, highest_run_on_disk
+from comfywatch.controls import Controls
 from comfywatch.desk import Desk
 from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import (
@@ -102,7 +103,8 @@ class Engine:
             now=now,
         )
         self.desk = Desk(self.ledger, self.intake, self.dispatcher)
-        self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher)
+        self.controls = Controls(self.ledger, self.desk, settings.projects, is_first_start=is_first_start)
+        self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher, self.controls)
         self._read_invalid_again()
         self.has_scanned = False
         self._scan_due = now
@@ -163,6 +165,7 @@ class Engine:
             self.projects.look(key[0], now=now, at=at)
             if self.projects[key[0]].is_ours:
                 self.intake.look(key, now=now)
+                self.controls.glance(*key)
         else:
             self._scan_due = min(self._scan_due, now + SCAN_COST_FACTOR * self._scan_cost)
 
@@ -185,6 +188,7 @@ class Engine:
         ours = {name: tree for name, tree in forest.projects.items() if self.projects[name].is_ours}
         self.intake.look_through(replace(forest, projects=ours), now=now)
         self.intake.take(now=now, at=at)
+        self.controls.look_through(replace(forest, projects=ours), at=at)
         if not self.has_scanned:
             self.has_scanned = self.dispatcher.knows_files = True
             self.store.save_fact(FIRST_SCAN, at.isoformat())

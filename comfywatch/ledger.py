@@ -27,7 +27,8 @@ class Ledger:
     """``jobs`` maps ids to unfinished jobs, ``active`` to those of them for which something is under way or due.
 
     ``unexamined`` holds ids of pending jobs whose prompt is to be looked at. ``files`` maps projects to paths
-    to records; ``changed`` holds the projects whose ``status.yaml`` is to be written.
+    to records; ``changed`` holds the projects whose ``status.yaml`` is to be written; ``on_hold`` the paths, each with
+    its project, beside which a person has put a ``.hold``.
     """
 
     def __init__(self, store: Store) -> None:
@@ -45,6 +46,7 @@ class Ledger:
         for record in store.files():
             self._keep_file(record)
         self.changed: set[str] = set(self.files)
+        self.on_hold: set[tuple[str, str]] = set()
 
     def add(self, job: Job, data: bytes, stamp: Stamp, dropped: Dropped | None = None) -> Job:
         """A new job, the latest of its path."""

@@ -7,6 +7,8 @@ import os
 from comfywatch.foreign_names import is_conflict_copy
 from comfywatch.pictures import is_picture
 
+CONTROLS = (".retry", ".cancel", ".hold")
+"""Endings of files that ask for something, see ``controls``."""
 _WRONG_ENDINGS = (".json.txt", ".json.json.txt", ".json.json5")
 
 
@@ -29,9 +31,22 @@ def is_of_a_workflow(name: str) -> bool:
     return ".json" in name.lower() or is_picture(name)
 
 
+def is_control(name: str) -> bool:
+    """Whether a file of this name beside a workflow asks for something."""
+    return name.lower().endswith(CONTROLS)
+
+
 def looks_dropped(entry: os.DirEntry[str]) -> bool:
     """``x.json`` in the wrong place, or ``x.json.txt`` anywhere: somebody waits for something."""
     return entry.name.lower().endswith((".json", *_WRONG_ENDINGS)) and not entry.is_dir(follow_symlinks=False)
+
+
+def name_meant(name: str) -> str:
+    """What ``x.json.txt`` or ``x.retry.txt`` was most likely to be called, empty for any other name."""
+    if name.lower().endswith(_WRONG_ENDINGS):
+        return f"{name[: name.lower().index('.json')]}.json"
+    plain = name[: -len(".txt")]
+    return plain if name.lower().endswith(".txt") and is_control(plain) else ""
 
 
 def misplaced(entry: os.DirEntry[str], where: str) -> str:

@@ -111,6 +111,8 @@ class Poster:
             return Standing.LEFT
         if job_id in self._uploading or (job.source and not server.is_fresh):  # it may have another version now
             return Standing.NOT_YET
+        if (job.project, job.path) in self._ledger.on_hold:
+            return Standing.NOT_YET
         return Standing.READY if self.may_try(job, now) else Standing.NOT_YET
 
     def _start(self, job: Job, server: Server, *, at: datetime) -> Effect:

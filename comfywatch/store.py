@@ -100,6 +100,17 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (project, path)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE heeded (
+        project TEXT NOT NULL,
+        path TEXT NOT NULL,
+        control TEXT NOT NULL,
+        file TEXT NOT NULL,
+        job INTEGER NOT NULL,
+        said TEXT NOT NULL,
+        PRIMARY KEY (project, path, control)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
 
@@ -143,6 +154,18 @@ class Request:
     command: str
     target: str
     options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heeded:
+    """A control file that was acted on and still lies there: for which workflow, what was done, the latest job then."""
+
+    project: str
+    path: str
+    control: str
+    file: str
+    job: int
+    said: str
 
 
 _JOB_COLUMNS = tuple(field.name for field in fields(Job))
@@ -355,6 +378,10 @@ class Store:
             "UPDATE OR REPLACE paces SET project = ?, path = ? WHERE project = ? AND path = ?",
             (project, path, old.project, old.path),
         )
+        self._write(
+            "UPDATE OR REPLACE heeded SET project = ?, path = ? WHERE project = ? AND path = ?",
+            (project, path, old.project, old.path),
+        )
         moved = replace(old, project=project, path=path, stamp=stamp, gone=False)
         self.save_file(moved)
         return moved
@@ -382,6 +409,26 @@ class Store:
     def projects(self) -> list[str]:
         """The names of all projects that ever had a workflow."""
         return [row[0] for row in self._read("SELECT DISTINCT project FROM files", ())]
+
+    # --- control files
+
+    def heeded(self, project: str) -> list[Heeded]:
+        """The control files of a project that were acted on, as far as they were not seen to be gone."""
+        sql = "SELECT project, path, control, file, job, said FROM heeded WHERE project = ? ORDER BY path, control"
+        return [
+            Heeded(project=row[0], path=row[1], control=row[2], file=row[3], job=row[4], said=row[5])
+            for row in self._read(sql, (project,))
+        ]
+
+    def save_heeded(self, heeded: Heeded) -> None:
+        """A control file was acted on."""
+        values = (heeded.project, heeded.path, heeded.control, heeded.file, heeded.job, heeded.said)
+        self._write("INSERT OR REPLACE INTO heeded VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def forget_heeded(self, heeded: Heeded) -> None:
+        """It is gone: another one of that name is another wish."""
+        values = (heeded.project, heeded.path, heeded.control)
+        self._write("DELETE FROM heeded WHERE project = ? AND path = ? AND control = ?", values)
 
     # --- requests and facts
 

@@ -14,7 +14,16 @@ from pathlib import Path, PurePosixPath
 from comfywatch.files import is_link, stamp_of
 from comfywatch.foreign_names import is_conflict_copy, is_kept, is_scratch, possible_copies
 from comfywatch.inside import Place, entered, open_folder
-from comfywatch.misplaced import beside_projects, is_of_a_workflow, is_text, looks_dropped, misplaced, readable
+from comfywatch.misplaced import (
+    beside_projects,
+    is_control,
+    is_of_a_workflow,
+    is_text,
+    looks_dropped,
+    misplaced,
+    name_meant,
+    readable,
+)
 from comfywatch.pictures import is_picture
 from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
@@ -45,7 +54,8 @@ class ProjectTree:
 
     ``is_there`` is false where the folder or its ``workflows/`` is missing or cannot be read: then nothing is known of
     its files, and none of them counts as removed. ``unread`` names the folders below ``workflows/`` of which the same
-    holds. ``folders`` are those that files may come into, by their paths in the project: its own is ``.``.
+    holds. ``folders`` are those that files may come into, by their paths in the project: its own is ``.``. ``controls``
+    are paths of files beside workflows that ask for something.
     """
 
     name: str
@@ -54,6 +64,7 @@ class ProjectTree:
     notices: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     folders: dict[str, FolderStamp] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
 
     @property
     def changed_ns(self) -> int:
@@ -121,6 +132,7 @@ def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
         notices=tuple(sorted(notices + walk.notices)),
         unread=tuple(walk.unread),
         folders=folders | walk.folders,
+        controls=tuple(walk.controls),
     )
 
 
@@ -154,6 +166,7 @@ class _Walk:
         self.notices: list[str] = []
         self.unread: list[str] = []
         self.folders: dict[str, FolderStamp] = {}
+        self.controls: list[str] = []
         self._reach = reach
         self._root = project / WORKFLOWS
         self._to_do: list[tuple[PurePosixPath, Place]] = []
@@ -203,9 +216,10 @@ class _Walk:
             self._workflow(entry, path)
         elif _is_link(entry):
             self._link(path, is_behind=is_behind)
-        elif looks_dropped(entry):
-            meant = entry.name[: entry.name.lower().index(".json")]
-            self._say(path, f"is not read; rename it to {meant}.json")
+        elif is_control(entry.name):
+            self.controls += [str(path)] if entry.is_file(follow_symlinks=False) and is_text(str(path)) else []
+        elif meant := name_meant(entry.name):
+            self._say(path, f"is not read; rename it to {meant}")
 
     def _conflict_copy(self, entry: os.DirEntry[str], path: PurePosixPath) -> None:
         if entry.is_dir(follow_symlinks=False):

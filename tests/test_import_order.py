@@ -24,7 +24,7 @@ _ORDER = """
     store ledger collect past inherit intake
     chains inputs origin asks asker effects uploads listener watcher performer
     neighbours projects installed server missing submit follow adopt servers posting meters hearing dispatch
-    board desk engine trouble daemon
+    board desk controls engine trouble daemon
     doctor demo commands cli __main__
 """
 ORDER = _ORDER.split()

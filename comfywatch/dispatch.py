@@ -45,7 +45,6 @@ from comfywatch.servers import RECENT, Servers, life_of
 from comfywatch.settings import Settings
 from comfywatch.submission import prompt_in
 from comfywatch.submit import Submitter
-from comfywatch.tree import WORKFLOWS
 from comfywatch.urls import safe_url
 
 _ASKED_ALONE = {Step.TAKE_OUT, Step.POST_AGAIN}
@@ -361,7 +360,7 @@ class Dispatcher:
             server = self.servers.of(job, now=now)
             if job.outcome["files"] and not server.link.answers:
                 continue
-            if not (self.projects.folder(job.project) / WORKFLOWS).is_dir():  # the empty place of what was unmounted
+            if not self.projects.is_in_place(job.project):
                 self.follower.put_off(job, f"its project {job.project} is not there", now=now)
                 continue
             self.hearing.ended(job, server, now=now)

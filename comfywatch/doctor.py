@@ -5,14 +5,15 @@ Nothing here reads a file or asks a server; ``commands.doctor`` brings the value
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from comfywatch.away import ANOTHER_DISK
 from comfywatch.inventory import Inventory
-from comfywatch.state_folder import NETWORK_FILE_SYSTEMS
+from comfywatch.mounts import NETWORK_FILE_SYSTEMS
 from comfywatch.tree import Forest
 
 LITTLE_SPACE = 5 * 2**30
@@ -21,6 +22,7 @@ NO_SPACE = 200 * 2**20
 SLOW_SECONDS = 2.0
 OLD = timedelta(days=1)
 NOTICES_SHOWN = 5
+MORE_WATCHES = "echo fs.inotify.max_user_watches=524288 | sudo tee /etc/sysctl.d/60-inotify.conf; sudo sysctl --system"
 
 
 class Level(StrEnum):
@@ -106,13 +108,45 @@ def of_inventory(found: Inventory | None, *, now: datetime) -> Finding:
 
 def of_inotify(watches: int, instances: int, *, folders: int) -> Finding:
     """Whether Linux gives enough watches; ``folders`` is how many there are to be watched."""
-    mend = "echo fs.inotify.max_user_watches=524288 | sudo tee /etc/sysctl.d/60-inotify.conf; sudo sysctl --system"
+    mend = MORE_WATCHES
     sentence = f"{folders} folders to watch, {watches} watches and {instances} instances a user"
     if folders >= watches:
         return problem("inotify", sentence, mend)
     if folders * 2 > watches or watches < 8192:
         return warning("inotify", sentence, mend)
     return ok("inotify", sentence)
+
+
+def of_watching(unheard: Mapping[str, str], *, every: float) -> Iterator[Finding]:
+    """Of which projects the system does not tell every change, as the daemon found; an empty name is all of them."""
+    for why in sorted(set(unheard.values())):
+        names = sorted(name for name, reason in unheard.items() if reason == why)
+        which = "all projects" if "" in names else ", ".join(names[:NOTICES_SHOWN])
+        more = f" and {len(names) - NOTICES_SHOWN} more" if len(names) > NOTICES_SHOWN else ""
+        sentence = f"{which}{more}: {why}; looked through every {every:g} s instead"
+        if "fs.inotify" in why:
+            yield warning("watching", sentence, MORE_WATCHES)
+        else:
+            yield ok("watching", sentence)
+
+
+def of_absence(folder: Path, *, is_there: bool, workflows: int) -> Iterator[Finding]:
+    """Whether the projects are away; ``workflows`` is how many are known to have been there."""
+    if not is_there and workflows:
+        sentence = f"{folder} is empty or not there, and {_count(workflows, 'workflow')} of it wait"
+        yield problem(
+            "projects", sentence, f"mount it, or rename it back to {folder}; nothing counts as removed till then"
+        )
+
+
+def of_missing_projects(waiting: Mapping[str, int], another: Collection[str]) -> Iterator[Finding]:
+    """Projects that are away while ``waiting`` jobs of theirs are unfinished; ``another`` have another disk there."""
+    for name in sorted(another):
+        yield problem("projects", f"{name}: {ANOTHER_DISK}", f"mount the disk of {name} again")
+    for name, count in sorted(waiting.items()):
+        if name not in another:
+            sentence = f"{name} is not there, and {_count(count, 'workflow')} of it wait"
+            yield warning("projects", sentence, f"bring {name} back, or: comfywatch cancel {name}")
 
 
 def of_space(subject: str, folder: Path, free: int) -> Finding:

@@ -15,6 +15,9 @@ from comfywatch.inputs import InputFile
 from comfywatch.packages import PackageMap
 from comfywatch.tree import Forest
 
+UNHEARD = "unheard"
+"""The name of the fact that the database keeps of ``Unheard``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskServer:
@@ -176,6 +179,13 @@ class Woken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """The projects of which the system does not tell every change, each with the reason; an empty name is all."""
+
+    projects: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """Something that was heard on a websocket, and when, on the monotonic clock."""
 
@@ -205,6 +215,7 @@ Event: TypeAlias = (
     | Scanned
     | StatusWritten
     | WatchAdded
+    | Unheard
     | Woken
     | Answer
     | Collected

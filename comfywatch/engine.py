@@ -17,6 +17,7 @@ from loguru import logger
 
 from comfywatch import __version__
 from comfywatch.asks import Answer
+from comfywatch.away import Away
 from comfywatch.board import Board
 from comfywatch.choices import Previews
 from comfywatch.collect import Collected, highest_run_on_disk
@@ -24,6 +25,7 @@ from comfywatch.controls import Controls
 from comfywatch.desk import Desk
 from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import (
+    UNHEARD,
     Effect,
     Event,
     Heard,
@@ -33,6 +35,7 @@ from comfywatch.effects import (
     Scanned,
     StatusWritten,
     Touched,
+    Unheard,
     Uploaded,
     WatchAdded,
     WatchProjects,
@@ -105,6 +108,7 @@ class Engine:
         self.desk = Desk(self.ledger, self.intake, self.dispatcher)
         self.controls = Controls(self.ledger, self.desk, settings.projects, is_first_start=is_first_start)
         self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher, self.controls)
+        self._away = Away(store)
         self._read_invalid_again()
         self.has_scanned = False
         self._scan_due = now
@@ -130,6 +134,8 @@ class Engine:
                 self.desk.wake()
             case Heard():
                 self.dispatcher.heard(event, now=now)
+            case Unheard():
+                self.store.save_fact(UNHEARD, dict(event.projects))
             case _:
                 self._came_back(event, now=now, at=at)
 
@@ -172,12 +178,11 @@ class Engine:
     def _scanned(self, event: Scanned, *, now: float, at: datetime) -> None:
         self._is_scanning = False
         self._scan_cost = event.took
-        forest = event.forest
+        forest = self._away.judged(event.forest, self.ledger.files)
         for name in forest.projects.keys() | self.ledger.files.keys():
             tree = forest.projects.get(name)
             self.projects.look(name, now=now, at=at)
-            notices = tree.notices if tree else ()
-            if self.projects.saw(name, is_there=tree is not None and tree.is_there, misplaced=notices):
+            if self.projects.saw(name, tree):
                 self.ledger.changed.add(name)
         self._choose_what_to_watch(forest)
         self.board.misplaced = (*forest.notices, *self.projects.notices_of_others())

@@ -33,10 +33,8 @@ from comfywatch.effects import (
     ShowLive,
     ShowPreview,
     StatusWritten,
-    Touched,
     Upload,
     Uploaded,
-    WatchAdded,
     WatchProjects,
     WriteFile,
     WriteStatus,
@@ -48,7 +46,7 @@ from comfywatch.reach import Reach
 from comfywatch.settings import Settings
 from comfywatch.tree import Forest, read_forest
 from comfywatch.uploads import Uploader
-from comfywatch.watcher import CannotWatch, Watcher
+from comfywatch.watching import Watching
 from comfywatch.workers import Workers
 
 WORKERS = 4
@@ -71,7 +69,7 @@ class Performer:
         self._of_thread = threading.local()
         self._tidied: set[str] = set()
         self._collecting: set[tuple[int, str]] = set()
-        self._watcher = self._start_watcher()
+        self._watching = Watching(settings, answer, is_ours=_is_ours)
 
     def start(self) -> None:
         """Begin to work."""
@@ -79,8 +77,7 @@ class Performer:
 
     def stop(self, *, timeout: float) -> None:
         """Finish what is under way, for ``timeout`` seconds at most; asks under way are left alone."""
-        if self._watcher is not None:
-            self._watcher.stop()
+        self._watching.stop()
         self._workers.stop(timeout=timeout)
         for asker in self._askers.values():
             asker.stop()
@@ -95,7 +92,7 @@ class Performer:
             case Collect():
                 self._collect(effect)
             case WatchProjects():
-                self._watch(effect)
+                self._watching.perform(effect)
             case Listen():
                 self._listen(effect)
             case WriteStatus() | WriteFile() | ShowLive() | ShowPreview():
@@ -210,30 +207,6 @@ class Performer:
             with suppress(OSError), open_folder(effect.folder) as folder:
                 folder.remove_leftovers()
         return written(effect)
-
-    def _start_watcher(self) -> Watcher | None:
-        if self._settings.watch == "polling":
-            return None
-        watcher = Watcher(lambda path: self._answer(Touched(path=path)), is_ours=_is_ours)
-        try:
-            watcher.start()
-        except CannotWatch as error:
-            self._say_polling(error)
-            return None
-        return watcher
-
-    def _watch(self, effect: WatchProjects) -> None:
-        if self._watcher is None:
-            return
-        try:
-            if self._watcher.watch(self._settings.projects, effect.names, effect.folders):
-                self._answer(WatchAdded())
-        except CannotWatch as error:
-            self._say_polling(error)
-
-    def _say_polling(self, error: OSError) -> None:
-        every = self._settings.rescan_seconds
-        logger.warning("folders cannot all be watched ({}); looking through them every {} s instead", error, every)
 
 
 def written(effect: WriteStatus) -> StatusWritten:

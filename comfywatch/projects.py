@@ -13,7 +13,7 @@ from comfywatch.manifest import Manifest, allowed_url, read_manifest
 from comfywatch.neighbours import Neighbours
 from comfywatch.settings import Settings
 from comfywatch.settling import Settling, Stamp
-from comfywatch.tree import look_at
+from comfywatch.tree import WORKFLOWS, ProjectTree, look_at
 from comfywatch.urls import same_server
 
 MANIFESTS = ("manifest.yaml", "manifest.yml")
@@ -25,7 +25,8 @@ class Project:
     """One project.
 
     ``held`` says why its jobs wait, empty if they do not; ``is_owned`` is false where its manifest names another
-    machine, and ``at_work`` is another machine that it is left to, empty if there is none.
+    machine, and ``at_work`` is another machine that it is left to, empty if there is none. ``device`` is the disk on
+    which it was seen last, 0 before that.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Project:
     notices: tuple[str, ...] = ()
     misplaced: tuple[str, ...] = ()
     is_there: bool = True
+    device: int = 0
 
     @property
     def is_ours(self) -> bool:
@@ -138,18 +140,30 @@ class Projects:
         self._known[name] = project
         return project
 
-    def saw(self, name: str, *, is_there: bool, misplaced: tuple[str, ...]) -> bool:
-        """What a scan found; true if that is something else than before.
+    def saw(self, name: str, tree: ProjectTree | None) -> bool:
+        """What a scan found, ``None`` if nothing; true if that is something else than before.
 
         The manifest of a project that is back is read at once, as a new one's is: its jobs do not wait for it to be
         still. One that the system did not let us read is tried again.
         """
         before = self._known.get(name)
+        found = tree or ProjectTree(name=name, is_there=False)
         is_back = before is not None and not before.is_there
-        if is_there and (is_back or name in self._refused):
+        if found.is_there and (is_back or name in self._refused):
             self.read(name)
-        self._known[name] = replace(self[name], is_there=is_there, misplaced=misplaced)
+        self._known[name] = replace(
+            self[name], is_there=found.is_there, misplaced=found.notices, device=found.device or self[name].device
+        )
         return before != self._known[name]
+
+    def is_in_place(self, name: str) -> bool:
+        """Whether its folder is there now, and not the empty place of one that was unmounted since the last scan."""
+        known = self[name]
+        try:
+            device = (self.folder(name) / WORKFLOWS).stat().st_dev
+        except OSError:
+            return False
+        return known.is_there and known.device in {0, device}
 
     def priorities(self) -> dict[str, float]:
         """The priority of each project that has one."""

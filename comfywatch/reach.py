@@ -59,11 +59,17 @@ class Reach:
         return files.stamp_of(status) if S_ISREG(status.st_mode) else None
 
     def is_gone(self, path: Path) -> bool:
-        """Whether it is known that there is no such file."""
+        """Whether it is known that there is no such file.
+
+        Network drives and FUSE show for a while what another machine has moved away; opening it finds out.
+        """
         try:
-            return self.stamp(path) is None
-        except OSError:
-            return False
+            if self.stamp(path) is None:
+                return True
+            self.opened(path).close()
+        except OSError as error:
+            return error.errno in {errno.ENOENT, errno.ESTALE}
+        return False
 
     def is_folder(self, path: Path) -> bool:
         """Whether there is a folder that may be read."""

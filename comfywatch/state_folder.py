@@ -7,14 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from comfywatch.files import remove_leftovers
+from comfywatch.mounts import NETWORK_FILE_SYSTEMS, file_system_of
 from comfywatch.settings import Settings
 
-NETWORK_FILE_SYSTEMS = frozenset(
-    {
-        "nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "9p", "davfs", "fuse.davfs", "fuse.sshfs", "fuse.rclone",
-        "fuse.glusterfs", "glusterfs", "ceph", "fuse.ceph", "lustre", "afs", "vboxsf", "fuse.vmhgfs-fuse", "drvfs",
-    }
-)  # fmt: skip
 SYNC_MARKS = (".stfolder", ".dropbox", ".dropbox.cache", ".sync", ".owncloudsync.log", ".nextcloudsync.log")
 """What sync tools keep in the root of a folder that they synchronise."""
 MEND = (
@@ -68,21 +63,3 @@ def synced_root(folder: Path) -> Path | None:
     """The root of a synchronised folder that ``folder`` is in, by the marks that sync tools leave."""
     here = folder.resolve()
     return next((root for root in (here, *here.parents) if any((root / mark).exists() for mark in SYNC_MARKS)), None)
-
-
-def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The type of the file system that holds ``folder``; empty where the system does not say."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    here = folder.resolve()
-    best, kind = -1, ""
-    for line in lines:
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = Path(fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
-        if len(point.parts) >= best and here.is_relative_to(point):  # of two at one point the later covers the first
-            best, kind = len(point.parts), fields[2]
-    return kind

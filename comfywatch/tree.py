@@ -55,7 +55,7 @@ class ProjectTree:
     ``is_there`` is false where the folder or its ``workflows/`` is missing or cannot be read: then nothing is known of
     its files, and none of them counts as removed. ``unread`` names the folders below ``workflows/`` of which the same
     holds. ``folders`` are those that files may come into, by their paths in the project: its own is ``.``. ``controls``
-    are paths of files beside workflows that ask for something.
+    are paths of files beside workflows that ask for something. ``device`` is the disk of ``workflows/``.
     """
 
     name: str
@@ -65,6 +65,7 @@ class ProjectTree:
     unread: tuple[str, ...] = ()
     folders: dict[str, FolderStamp] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
+    device: int = 0
 
     @property
     def changed_ns(self) -> int:
@@ -133,6 +134,7 @@ def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
         unread=tuple(walk.unread),
         folders=folders | walk.folders,
         controls=tuple(walk.controls),
+        device=walk.device,
     )
 
 
@@ -167,6 +169,7 @@ class _Walk:
         self.unread: list[str] = []
         self.folders: dict[str, FolderStamp] = {}
         self.controls: list[str] = []
+        self.device = 0
         self._reach = reach
         self._root = project / WORKFLOWS
         self._to_do: list[tuple[PurePosixPath, Place]] = []
@@ -194,6 +197,8 @@ class _Walk:
         with entered(place) as folder, folder.entries() as entries:
             if not is_behind:
                 self.folders[str(WORKFLOWS / below)] = _folder_stamp(folder.own_status())
+            if not below.parts:
+                self.device = folder.own_status().st_dev
             names: list[str] = []
             for entry in entries:
                 path = below / entry.name

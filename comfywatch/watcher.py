@@ -11,6 +11,8 @@ nested a thousand deep ends its one thread for all of them.
 
 from __future__ import annotations
 
+import errno
+import logging
 import queue
 import sys
 from collections.abc import Callable, Iterable
@@ -30,6 +32,8 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from comfywatch.tree import INPUTS, WORKFLOWS
 
 _IS_RECURSIVE = sys.platform != "linux"
+_LIMITS = {errno.ENOSPC, errno.EMFILE}
+"""After one of these no further watch is to be had."""
 
 
 class CannotWatch(OSError):
@@ -37,23 +41,38 @@ class CannotWatch(OSError):
 
 
 class Watcher:
-    """Calls ``touched`` on its own thread with each path that may have changed."""
+    """Calls ``touched`` on its own thread with each path that may have changed, ``overflowed`` when some were not told.
 
-    def __init__(self, touched: Callable[[Path], None], *, is_ours: Callable[[str], bool]) -> None:
+    ``refused`` are the folders that could not be watched at the last ``watch``.
+    """
+
+    def __init__(
+        self,
+        touched: Callable[[Path], None],
+        *,
+        is_ours: Callable[[str], bool],
+        overflowed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.refused: dict[Path, CannotWatch] = {}
+        self._overflow = _Overflow(overflowed)
         self._handler = _PassOn(touched, is_ours)
-        self._observer: BaseObserver = Observer()
+        self._observer: BaseObserver | None = None
         self._watches: dict[tuple[Path, bool], ObservedWatch] = {}
+        self._identities: dict[Path, tuple[int, int]] = {}
 
     def start(self) -> None:
         """Begin; raises ``CannotWatch``."""
         try:
+            self._observer = Observer()  # takes an inotify instance, of which there may be no more
             self._observer.start()
         except OSError as error:
             raise CannotWatch(error.errno, error.strerror) from error
+        logging.getLogger("watchdog").addHandler(self._overflow)
 
     def stop(self) -> None:
         """End the thread."""
-        if self._observer.is_alive():
+        logging.getLogger("watchdog").removeHandler(self._overflow)
+        if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
             self._observer.join(timeout=1)
 
@@ -61,8 +80,8 @@ class Watcher:
         """Watch exactly these projects below ``projects``; true if a watch was added.
 
         ``folders`` are those below a ``workflows/``, for systems where each is watched by itself.
-        Raises ``CannotWatch``. What was written before a watch was added is found by a scan after it, so scan again.
-        A folder that was removed or moved takes its watch along; another one of that name gets its watch here.
+        What was written before a watch was added is found by a scan after it, so scan again. A folder that was removed,
+        moved or unmounted takes its watch along; another one of that name gets its watch here.
         """
         wanted = {(projects, False)}
         for name in names:
@@ -74,16 +93,32 @@ class Watcher:
             wanted |= {(projects / folder, False) for folder in folders}
         lost = self._handler.take_lost()
         stale = {key for key in self._watches if any(key[0].is_relative_to(folder) for folder in lost)}
+        stale |= {key for key in self._watches if _identity(key[0]) != self._identities.get(key[0])}
         for key in self._watches.keys() - wanted | stale:
             self._drop(key)
         new = wanted - self._watches.keys()
-        for key in sorted(new):
-            self._add(key)
+        self._add_all(sorted(new))
         self._handler.watched = frozenset(folder for folder, _ in self._watches)
-        return bool(new)
+        return any(folder not in self.refused for folder, _ in new)
+
+    def _add_all(self, keys: list[tuple[Path, bool]]) -> None:
+        """What cannot be watched stands in ``refused``; at a limit of the system that is all that is left."""
+        self.refused = {}
+        limit: CannotWatch | None = None
+        for key in keys:
+            try:
+                if limit is not None:
+                    raise limit
+                self._add(key)
+            except CannotWatch as error:
+                limit = error if error.errno in _LIMITS else None
+                self.refused[key[0]] = error
 
     def _add(self, key: tuple[Path, bool]) -> None:
         folder, recursive = key
+        identity = _identity(folder)
+        if self._observer is None:
+            raise CannotWatch(None, "not started", str(folder))
         try:
             self._watches[key] = self._observer.schedule(self._handler, str(folder), recursive=recursive)
         except FileNotFoundError:
@@ -92,11 +127,15 @@ class Watcher:
             raise CannotWatch(error.errno, error.strerror, str(folder)) from error
         except RuntimeError as error:  # no more threads
             raise CannotWatch(None, str(error), str(folder)) from error
+        if identity is not None:
+            self._identities[folder] = identity
 
     def _drop(self, key: tuple[Path, bool]) -> None:
         watch = self._watches.pop(key)
+        self._identities.pop(key[0], None)
         try:
-            self._observer.unschedule(watch)
+            if self._observer is not None:
+                self._observer.unschedule(watch)
         except (KeyError, OSError):
             return  # the folder is gone, and its watch with it
 
@@ -120,6 +159,27 @@ class _PassOn(FileSystemEventHandler):
         for path in map(_text, {event.src_path, event.dest_path}):
             if path and not self._is_ours(path):
                 self._touched(Path(path))
+
+
+class _Overflow(logging.Handler):
+    """What watchdog tells of events that were lost, it tells its log alone."""
+
+    def __init__(self, overflowed: Callable[[], None]) -> None:
+        super().__init__()
+        self._overflowed = overflowed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._overflowed()
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one in its place."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(path: Path) -> bool:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from comfywatch.mounts import NETWORK_FILE_SYSTEMS, file_system_of
 from comfywatch.settings import Settings
 from comfywatch.state_folder import (
-    NETWORK_FILE_SYSTEMS,
     SYNC_MARKS,
     StateRefused,
-    file_system_of,
     prepare,
     synced_root,
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from loguru import logger
 
 from comfywatch import plain_yaml
 from comfywatch.daemon import Daemon
@@ -61,6 +64,17 @@ def text_to_image(checkpoint: str = "v1-5-pruned-emaonly-fp16.safetensors", *, s
         "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
         "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "ComfyUI", "images": ["8", 0]}},
     }
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """What is logged meanwhile, from info on."""
+    lines: list[str] = []
+    number = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    try:
+        yield lines
+    finally:
+        logger.remove(number)
 
 
 class World:

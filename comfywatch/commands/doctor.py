@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,8 @@ def _findings(config: Path | None) -> Iterator[checks.Finding]:
 
 
 def _folders(settings: Settings) -> Iterator[checks.Finding]:
-    from comfywatch.state_folder import file_system_of, synced_root
+    from comfywatch.mounts import file_system_of
+    from comfywatch.state_folder import synced_root
 
     disks: set[int] = set()
     for subject, folder in (("projects", settings.projects), ("state", settings.state)):
@@ -120,10 +122,42 @@ def _inventory(settings: Settings) -> Inventory | None:
         return None
 
 
+def _known(settings: Settings, forest: Forest) -> Iterator[checks.Finding]:
+    """What the daemon knows of the projects, beside what lies there now."""
+    from comfywatch.away import DEVICES, is_another, lying
+    from comfywatch.commands.database import opened
+    from comfywatch.effects import UNHEARD
+    from comfywatch.ledger import Ledger
+
+    if not settings.database.exists():
+        return
+    try:
+        with opened(settings) as store:
+            ledger = Ledger(store)
+            unheard, devices = store.fact(UNHEARD) or {}, store.fact(DEVICES) or {}
+    except Unusable as error:
+        yield checks.problem("state", error.message, "look at that folder and its disk")
+        return
+    known = {name: lying(records) for name, records in ledger.files.items()}
+    yield from checks.of_absence(settings.projects, is_there=forest.is_there, workflows=sum(map(len, known.values())))
+    if forest.is_there:
+        waiting = Counter(job.project for job in ledger.jobs.values())
+        trees = {name: forest.projects.get(name) for name in known}
+        another = {
+            name
+            for name, tree in trees.items()
+            if tree is not None and is_another(tree, known=known[name], device=devices.get(name))
+        }
+        missing = {name: waiting[name] for name, tree in trees.items() if tree is None and waiting[name]}
+        yield from checks.of_missing_projects(missing, another)
+    yield from checks.of_watching(unheard, every=settings.rescan_seconds)
+
+
 def _watching(settings: Settings) -> Iterator[checks.Finding]:
     from comfywatch.lock import is_held
 
     forest = read_forest(settings.projects, allow_links=settings.allow_links)
+    yield from _known(settings, forest)
     if _INOTIFY.is_dir():
         watches, instances = (int((_INOTIFY / f"max_user_{what}").read_text()) for what in ("watches", "instances"))
         yield checks.of_inotify(watches, instances, folders=_watched(settings.projects, forest))

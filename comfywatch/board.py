@@ -13,6 +13,7 @@ from comfywatch import status
 from comfywatch.controls import Controls
 from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import StatusWritten, WriteStatus
+from comfywatch.forecast import Forecasts
 from comfywatch.intake import Intake
 from comfywatch.jobs import Job, JobState, workflow_name
 from comfywatch.ledger import Ledger
@@ -53,6 +54,7 @@ class Board:
         self._intake = intake
         self._dispatcher = dispatcher
         self._controls = controls
+        self._forecasts = Forecasts(ledger, dispatcher.poster)
         self._not_before: dict[str, float] = {}
         self._life_due: dict[str, float] = {}
         self._writing: set[str] = set()
@@ -118,7 +120,9 @@ class Board:
 
     def _content(self, project: str, *, now: float, at: datetime, is_stopping: bool) -> status.Project:
         known = self._projects[project]
-        link = self._dispatcher.servers.at(known.url, now=now).link
+        server = self._dispatcher.servers.at(known.url, now=now)
+        link = server.link
+        expected = {} if is_stopping else self._forecasts.of(server, now=now, at=at)
         listed = self._ledger.store.listing(project)
         notes = self._controls.notes(project)
         arriving = {
@@ -133,7 +137,10 @@ class Board:
             link=link,
             host=self._settings.owner,
             entries=tuple(
-                self._entry(record, job, link, notes.get(record.path, ""), now=now, at=at) for record, job in listed
+                replace(entry, expected=expected.get(entry.job.id))
+                for entry in (
+                    self._entry(record, job, link, notes.get(record.path, ""), now=now, at=at) for record, job in listed
+                )
             ),
             arriving=arriving,
             notices=notices,

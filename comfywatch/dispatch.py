@@ -40,6 +40,7 @@ from comfywatch.missing import to_peek
 from comfywatch.overtime import Limits, Stopwatch
 from comfywatch.posting import Poster
 from comfywatch.projects import Projects
+from comfywatch.published import Publisher
 from comfywatch.server import Server
 from comfywatch.servers import RECENT, Servers, life_of
 from comfywatch.settings import Settings
@@ -94,6 +95,7 @@ class Dispatcher:
         self._stopwatch = Stopwatch()
         self._asked: list[tuple[str, Ask]] = []
         self._to_write: list[WriteFile] = []
+        self._publisher = Publisher(settings)
 
     def ask_soon(self, url: str, ask: Ask) -> None:
         """Ask for something that a person wants."""
@@ -193,6 +195,8 @@ class Dispatcher:
             inventory, schemas = installed.from_server(found, server.inventory, at=at)
             self.servers.tell(server.url, schemas, inventory, found.node_replacements)
             self._to_write += installed.written(self.servers.place(server.url), found, inventory)
+            if server is self.servers.main:
+                self._to_write += self._publisher.due(inventory, schemas)
             if server.set_installed(inventory, schemas):
                 logger.info("{} node classes, {} model folders", len(found.object_info), len(found.models))
         self._look_again(server, now=now)

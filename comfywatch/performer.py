@@ -42,6 +42,7 @@ from comfywatch.effects import (
 from comfywatch.inside import open_folder
 from comfywatch.listener import Listener
 from comfywatch.package_search import find_packages
+from comfywatch.published import PUBLISHED
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
 from comfywatch.tree import Forest, read_forest
@@ -242,5 +243,5 @@ def _is_ours(path: str) -> bool:
     """What we write ourselves must not wake us."""
     name = Path(path).name
     with suppress(ValueError):
-        return name == STATUS or name.startswith(files.SCRATCH_PREFIX) or name == "outputs"
+        return name in {STATUS, PUBLISHED} or name.startswith(files.SCRATCH_PREFIX) or name == "outputs"
     return False

@@ -89,6 +89,11 @@ class Poster:
             if job.losses:
                 return
 
+    def upcoming(self, server: Server, count: int, *, now: float) -> list[Job]:
+        """The next ``count`` jobs for this ComfyUI, as they would be posted now one after the other."""
+        ready = self._heads(server, count, now=now)
+        return next_to_post(ready, room=count, priorities=self._projects.priorities(), turns=self._turns)
+
     def _heads(self, server: Server, room: int, *, now: float) -> list[Job]:
         """The first jobs of each project that may be posted now."""
 

@@ -42,7 +42,7 @@ _FINISHED = {JobState.COMPLETED, JobState.CANCELLED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One workflow: its latest job, why it waits, and what else is to be said of the file."""
+    """One workflow: its latest job, why it waits and until when, and what else is to be said of the file."""
 
     path: str
     job: Job
@@ -50,6 +50,7 @@ class Entry:
     progress: Progress | None = None
     note: str = ""
     is_gone: bool = False
+    expected: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def plain_entry(entry: Entry) -> dict[str, Any]:
         "submitted": _second(job.submitted),
         "started": _second(job.started),
         "finished": _second(job.finished),
+        "expected": _second(entry.expected),
         "seconds": (job.outcome or {}).get("seconds"),
         "note": _cut(entry.note or ("the file is no longer there" if entry.is_gone else "")),
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
 
-from comfywatch.foreign_names import is_conflict_copy
+from comfywatch.foreign_names import is_conflict_copy, possible_copies
+from comfywatch.names import is_portable
 from comfywatch.pictures import is_picture
 
 CONTROLS = (".retry", ".cancel", ".hold")
@@ -27,13 +29,22 @@ def readable(name: str) -> str:
 
 
 def is_of_a_workflow(name: str) -> bool:
-    """Whether a conflict copy of this name was made of a workflow; some tools put their mark behind the ending."""
+    """Whether a file of this name is a workflow, or a conflict copy of one: some tools put their mark at the end."""
     return ".json" in name.lower() or is_picture(name)
 
 
 def is_control(name: str) -> bool:
     """Whether a file of this name beside a workflow asks for something."""
     return name.lower().endswith(CONTROLS)
+
+
+def remarks(names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What is to be said of names in one folder of workflows that are taken all the same."""
+    for name in names:
+        if not is_portable(name) and is_text(name):
+            yield name, "has a name that Windows does not take, nor its outputs; rename it"
+    for name, original in possible_copies([name for name in names if is_of_a_workflow(name)]):
+        yield name, f"may be OneDrive's conflict copy of {readable(original)}; if it is, remove it"
 
 
 def looks_dropped(entry: os.DirEntry[str]) -> bool:

@@ -1,7 +1,7 @@
 """Names that are safe on every system, names that ComfyUI keeps, and the order in which people expect names.
 
 The rules for file names are those of Windows, the strictest of the three: reserved device names, the nine reserved
-characters, no trailing dot or space.
+characters, no trailing dot or space. And no ``~`` at either end, which sync tools take for a temporary file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ MAX_NAME_BYTES = 200
 
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)$", re.IGNORECASE)
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
+_SCRATCH = re.compile(r"^~|~$")
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -30,10 +31,15 @@ def slug(name: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """``name`` as a file name that any system takes; what stands before the last ``/`` or ``\\`` is left out."""
+    """``name`` as every system and sync tool takes it; what stands before the last ``/`` or ``\\`` is left out."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    cleaned = shortened(_UNSAFE.sub("_", last).strip(". ") or "file")
+    cleaned = shortened(_SCRATCH.sub("_", _UNSAFE.sub("_", last).strip(". ")) or "file")
     return shortened(f"_{cleaned}") if _is_reserved(cleaned) else cleaned
+
+
+def is_portable(name: str) -> bool:
+    """Whether every system takes a file or folder of this name as it is."""
+    return not (_UNSAFE.search(name) or name.endswith((".", " ")) or name.startswith(" ") or _is_reserved(name))
 
 
 def shortened(name: str, *, to_bytes: int = MAX_NAME_BYTES) -> str:

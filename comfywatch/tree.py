@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from comfywatch.files import is_link, stamp_of
-from comfywatch.foreign_names import is_conflict_copy, is_kept, is_scratch, possible_copies
+from comfywatch.foreign_names import is_conflict_copy, is_kept, is_scratch
 from comfywatch.inside import Place, entered, open_folder
 from comfywatch.misplaced import (
     beside_projects,
@@ -23,6 +23,7 @@ from comfywatch.misplaced import (
     misplaced,
     name_meant,
     readable,
+    remarks,
 )
 from comfywatch.pictures import is_picture
 from comfywatch.reach import Reach
@@ -192,8 +193,7 @@ class _Walk:
                 self._leave_out(below, f"cannot be read: {error.strerror or error}")
 
     def _look_into(self, below: PurePosixPath, place: Place) -> None:
-        base, steps = place
-        is_behind = base != self._reach.projects
+        is_behind = place[0] != self._reach.projects
         with entered(place) as folder, folder.entries() as entries:
             if not is_behind:
                 self.folders[str(WORKFLOWS / below)] = _folder_stamp(folder.own_status())
@@ -201,18 +201,20 @@ class _Walk:
                 self.device = folder.own_status().st_dev
             names: list[str] = []
             for entry in entries:
-                path = below / entry.name
-                if _is_passed_over(entry):
-                    continue
-                names.append(entry.name)
-                if is_conflict_copy(entry.name):
-                    self._conflict_copy(entry, path)
-                elif entry.is_dir(follow_symlinks=False) and not _is_link(entry) and not is_workflow_name(entry.name):
-                    self._to_do.append((path, (base, (*steps, entry.name))))
-                else:
-                    self._take_note(entry, path, is_behind=is_behind)
-        for name, original in possible_copies(list(filter(is_workflow_name, names))):
-            self._say(below / name, f"may be OneDrive's conflict copy of {readable(original)}; if it is, remove it")
+                if not _is_passed_over(entry):
+                    names.append(entry.name)
+                    self._meet(entry, below / entry.name, place)
+        for name, remark in remarks(names):
+            self._say(below / name, remark)
+
+    def _meet(self, entry: os.DirEntry[str], path: PurePosixPath, place: Place) -> None:
+        base, steps = place
+        if is_conflict_copy(entry.name):
+            self._conflict_copy(entry, path)
+        elif entry.is_dir(follow_symlinks=False) and not _is_link(entry) and not is_workflow_name(entry.name):
+            self._to_do.append((path, (base, (*steps, entry.name))))
+        else:
+            self._take_note(entry, path, is_behind=base != self._reach.projects)
 
     def _take_note(self, entry: os.DirEntry[str], path: PurePosixPath, *, is_behind: bool) -> None:
         if is_too_deep(path):

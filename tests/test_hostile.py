@@ -116,7 +116,7 @@ def test_whatever_a_workflow_or_a_project_is_called_it_runs(world: World, log: i
     world.until(lambda: world.status(PROJECT).get("counts", {}).get("completed") == len(NAMES))
     status = world.status(PROJECT)
     assert set(status["workflows"]) == set(NAMES)
-    assert status["notices"] == []
+    assert all("has a name that Windows does not take" in notice for notice in status["notices"])
     for name in NAMES:
         (output,) = world.outputs(name, project=PROJECT)
         assert len(output.encode()) <= 200

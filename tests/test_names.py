@@ -32,7 +32,8 @@ def is_safe(name: str) -> bool:
         and not set(name) & set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
         and name == name.strip(" ")
         and not name.startswith(".")
-        and not name.endswith(".")
+        and not name.endswith((".", "~"))
+        and not name.startswith("~")
         and name.split(".")[0].strip().lower() not in DEVICES
         and unicodedata.is_normalized("NFC", name)
         and PurePosixPath(name).parts == PureWindowsPath(name).parts == (name,)
@@ -73,6 +74,8 @@ def test_a_hostile_name_stays_in_the_folder_and_can_be_written_there(name: str, 
         ("CON.png", "_CON.png"),
         (".hidden", "hidden"),
         ("..", "file"),
+        ("~$a.png", "_$a.png"),
+        ("a.png~", "a.png_"),
         ("", "file"),
         ("Übung ☃.png", "Übung ☃.png"),
         ("e\u0301.png", "é.png"),

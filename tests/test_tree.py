@@ -36,7 +36,6 @@ def test_json_is_found_at_any_depth_and_in_any_case(film: Path) -> None:
         put(film / "workflows", path)
     tree = read_project(film)
     assert set(tree.files) == {"a.json", "B.JSON", "shots/day 1/c.Json", "é ☃.json", "two\nlines.json"}
-    assert tree.notices == ()
 
 
 def test_a_stamp_is_that_of_the_file(film: Path) -> None:
@@ -66,6 +65,16 @@ def test_names_are_judged_without_the_disk() -> None:
     assert is_workflow_name("A.JSON")
     assert not is_workflow_name(".json")
     assert not is_workflow_name("a.json.txt")
+
+
+@posix
+@pytest.mark.parametrize("path", ["a:b.json", "con.json", "day 1. /a.json", "what?/a.json", "two\nlines.json"])
+def test_a_name_that_windows_does_not_take_is_taken_and_told(film: Path, path: str) -> None:
+    put(film, f"workflows/{path}")
+    tree = read_project(film)
+    name = path.removesuffix("/a.json")
+    assert set(tree.files) == {path}
+    assert tree.notices == (f"workflows/{name} has a name that Windows does not take, nor its outputs; rename it",)
 
 
 # ---- what is in the wrong place

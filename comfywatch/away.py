@@ -41,7 +41,9 @@ class Away:
         """The forest without the projects that are others than they were."""
         workflows = sum(len(lying(records)) for records in known.values())
         self._say(
-            "projects/", not forest.is_there and workflows > 0, f"is empty or not there; {workflows} workflows wait"
+            "projects/",
+            not forest.is_there and workflows > 0,
+            f"is empty or not there, with {workflows} workflows known",
         )
         before = dict(self._devices)
         trees = {name: self._judged(tree, known.get(name, {})) for name, tree in forest.projects.items()}

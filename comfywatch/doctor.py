@@ -133,7 +133,7 @@ def of_watching(unheard: Mapping[str, str], *, every: float) -> Iterator[Finding
 def of_absence(folder: Path, *, is_there: bool, workflows: int) -> Iterator[Finding]:
     """Whether the projects are away; ``workflows`` is how many are known to have been there."""
     if not is_there and workflows:
-        sentence = f"{folder} is empty or not there, and {_count(workflows, 'workflow')} of it wait"
+        sentence = f"{folder} is empty or not there; {_count(workflows, 'workflow')} known of it"
         yield problem(
             "projects", sentence, f"mount it, or rename it back to {folder}; nothing counts as removed till then"
         )
@@ -145,7 +145,7 @@ def of_missing_projects(waiting: Mapping[str, int], another: Collection[str]) ->
         yield problem("projects", f"{name}: {ANOTHER_DISK}", f"mount the disk of {name} again")
     for name, count in sorted(waiting.items()):
         if name not in another:
-            sentence = f"{name} is not there, and {_count(count, 'workflow')} of it wait"
+            sentence = f"{name} is not there; {_count(count, 'workflow')} of it unfinished"
             yield warning("projects", sentence, f"bring {name} back, or: comfywatch cancel {name}")
 
 

@@ -202,10 +202,11 @@ class Engine:
         before = {path: stamp.inode for path, stamp in self._watched.items()}
         self._watched = to_watch(forest)
         self._must_watch = self._must_watch or before != {path: stamp.inode for path, stamp in self._watched.items()}
-        left_out = len(forest.projects) - len({PurePosixPath(folder).parts[0] for folder in self._watched})
+        watched = {PurePosixPath(folder).parts[0] for folder in self._watched}
+        left_out = sum(bool(tree.folders) for tree in forest.projects.values()) - len(watched)
         if left_out > self._left_out:
             every = self.settings.rescan_seconds
-            logger.info("{} projects are too many to watch: changes in them are seen every {} s", left_out, every)
+            logger.info("projects too many to be watched: {}; changes in them are seen every {} s", left_out, every)
         self._left_out = left_out
 
     def _catch_up(self) -> None:

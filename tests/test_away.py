@@ -106,7 +106,7 @@ def test_a_root_that_is_renamed_is_waited_for_and_doctor_says_so(world: World, l
         if leaves == "the folder of another":
             (world.projects / "other" / "workflows").mkdir(parents=True)
         else:
-            world.until(lambda: any("wait" in line and "projects/" in line for line in lines))
+            world.until(lambda: any("nothing counts as removed" in line for line in lines))
         world.sandbox.start()
         world.until(lambda: any("ComfyUI is up" in line for line in lines) or len(world.sandbox.requests) > 5)
         said = doctor(world)
@@ -115,7 +115,8 @@ def test_a_root_that_is_renamed_is_waited_for_and_doctor_says_so(world: World, l
                 folder.unlink() if folder.is_file() else folder.rmdir()
             world.projects.rmdir()
         (world.root / "aside").rename(world.projects)
-    assert "1 workflow of it wait" in said if leaves == "the folder of another" else "2 workflows of it wait" in said
+    about = "film is not there; 1 workflow of it unfinished" if "another" in leaves else "2 workflows known of it"
+    assert about in said
     is_well_again(world)
 
 

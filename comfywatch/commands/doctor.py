@@ -157,9 +157,11 @@ def _watching(settings: Settings) -> Iterator[checks.Finding]:
     from comfywatch.lock import is_held
 
     forest = read_forest(settings.projects, allow_links=settings.allow_links)
-    yield from _known(settings, forest)
+    known = list(_known(settings, forest))
+    yield from known
     if _INOTIFY.is_dir():
         watches, instances = (int((_INOTIFY / f"max_user_{what}").read_text()) for what in ("watches", "instances"))
         yield checks.of_inotify(watches, instances, folders=_watched(settings.projects, forest))
-    yield from checks.of_projects(settings.projects, forest)
+    if forest.is_there or not any(finding.subject == "projects" for finding in known):
+        yield from checks.of_projects(settings.projects, forest)
     yield checks.of_daemon(is_running=is_held(settings.lock))

@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.ready-to-run ## See a workflow become a picture; needs no ComfyUI and no GPU.
@@ -48,6 +48,11 @@ flood: $(VENV)/.ready-to-run ## Drop COUNT (10000) workflows, a third of them br
 .PHONY: bench
 bench: $(VENV)/.ready-to-run ## Measure speed and scale beside the floor; COMFYUI_URL names another ComfyUI than the sandbox.
 	@$(BIN)/python -m benchmarks.speed
+
+.PHONY: test-sync
+test-sync: $(VENV)/.ready-to-work ## Drop workflows through two real Syncthings over SECONDS (600); needs syncthing installed.
+	@command -v syncthing >/dev/null || { echo "make test-sync needs syncthing: Debian's package of that name."; exit 2; }
+	@COMFYWATCH_TEST_SYNC=$(SECONDS) $(BIN)/python -m pytest tests/test_sync.py -rP
 
 .PHONY: clean
 clean: ## Remove what these commands made; projects, settings and state stay.

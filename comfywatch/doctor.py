@@ -14,6 +14,7 @@ from pathlib import Path
 from comfywatch.away import ANOTHER_DISK
 from comfywatch.inventory import Inventory
 from comfywatch.mounts import NETWORK_FILE_SYSTEMS
+from comfywatch.sync_tools import SCRATCH, STIGNORE, Shared
 from comfywatch.tree import Forest
 
 LITTLE_SPACE = 5 * 2**30
@@ -147,6 +148,22 @@ def of_missing_projects(waiting: Mapping[str, int], another: Collection[str]) ->
         if name not in another:
             sentence = f"{name} is not there; {_count(count, 'workflow')} of it unfinished"
             yield warning("projects", sentence, f"bring {name} back, or: comfywatch cancel {name}")
+
+
+def of_sync_tools(sharing: Iterable[Shared]) -> Iterator[Finding]:
+    """Which sync tools share the projects, and what is to be set in them."""
+    for shared in sharing:
+        tool, subject = shared.tool, "sharing"
+        if shared.is_set_up:
+            yield ok(subject, f"{tool.name} shares {shared.root}, and leaves out what is half written")
+        elif tool.name == "Syncthing":
+            sentence = f"Syncthing shares {shared.root}, with what is half written"
+            yield warning(subject, sentence, f"echo '(?d){SCRATCH}' >> {shared.root / STIGNORE}")
+        else:
+            yield warning(subject, f"{tool.name} shares {shared.root}, with what is half written", tool.advice)
+        for path in shared.misplaced[:NOTICES_SHOWN]:
+            mend = f"put its lines into {shared.root / STIGNORE}, and remove {path}"
+            yield warning(subject, f"Syncthing does not read {path}, only the one in {shared.root}", mend)
 
 
 def of_space(subject: str, folder: Path, free: int) -> Finding:

@@ -9,9 +9,8 @@ from pathlib import Path
 from comfywatch.files import remove_leftovers
 from comfywatch.mounts import NETWORK_FILE_SYSTEMS, file_system_of
 from comfywatch.settings import Settings
+from comfywatch.sync_tools import MARKS, has_mark
 
-SYNC_MARKS = (".stfolder", ".dropbox", ".dropbox.cache", ".sync", ".owncloudsync.log", ".nextcloudsync.log")
-"""What sync tools keep in the root of a folder that they synchronise."""
 MEND = (
     "set 'state:' in config.yaml to a folder on a local disk that no tool synchronises, "
     "such as ~/.local/state/comfywatch"
@@ -62,4 +61,4 @@ def _refuse(state: Path) -> None:
 def synced_root(folder: Path) -> Path | None:
     """The root of a synchronised folder that ``folder`` is in, by the marks that sync tools leave."""
     here = folder.resolve()
-    return next((root for root in (here, *here.parents) if any((root / mark).exists() for mark in SYNC_MARKS)), None)
+    return next((root for root in (here, *here.parents) if has_mark(root, MARKS)), None)

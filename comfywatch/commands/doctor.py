@@ -72,6 +72,7 @@ def _findings(config: Path | None) -> Iterator[checks.Finding]:
 def _folders(settings: Settings) -> Iterator[checks.Finding]:
     from comfywatch.mounts import file_system_of
     from comfywatch.state_folder import synced_root
+    from comfywatch.sync_tools import sharing
 
     disks: set[int] = set()
     for subject, folder in (("projects", settings.projects), ("state", settings.state)):
@@ -81,6 +82,7 @@ def _folders(settings: Settings) -> Iterator[checks.Finding]:
         if (disk := there.stat().st_dev) not in disks:
             disks.add(disk)
             yield checks.of_space("disk", there, shutil.disk_usage(there).free)
+    yield from checks.of_sync_tools(sharing(settings.projects))
     yield checks.of_state_disk(settings.state, file_system_of(settings.state), synced_root(settings.state))
 
 

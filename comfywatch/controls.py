@@ -62,8 +62,11 @@ class Controls:
         """Heed what a scan found; the workflows that it found must have been taken."""
         if not forest.is_there:
             return
+        concerned = (
+            self._ledger.store.heeding() | self._notices.keys() | {project for project, _ in self._ledger.on_hold}
+        )
         for tree in forest.projects.values():
-            if tree.is_there:
+            if tree.is_there and (tree.controls or tree.name in concerned):
                 self._look_at(tree, at=at)
         self._is_first_start = False
 

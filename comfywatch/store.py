@@ -420,6 +420,10 @@ class Store:
             for row in self._read(sql, (project,))
         ]
 
+    def heeding(self) -> set[str]:
+        """The projects that have any of them."""
+        return {row[0] for row in self._read("SELECT DISTINCT project FROM heeded", ())}
+
     def save_heeded(self, heeded: Heeded) -> None:
         """A control file was acted on."""
         values = (heeded.project, heeded.path, heeded.control, heeded.file, heeded.job, heeded.said)

@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from comfywatch.sync_tools import SCRATCH, STIGNORE
+
 NEEDS = "this test needs the program syncthing: Debian's package of that name (apt install syncthing)"
 PATIENCE = 60.0
 FOLDER = "projects"
 _KEY = "a-key-for-this-test-alone"
 _CONFIG = """<configuration version="35">
 <folder id="{folder}" path={path} type="sendreceive" rescanIntervalS="60" fsWatcherEnabled="true" fsWatcherDelayS="1"
- ignorePerms="false" autoNormalize="true"><filesystemType>basic</filesystemType>{members}</folder>
+ ignorePerms="false" autoNormalize="true"><filesystemType>basic</filesystemType>
+<maxConflicts>-1</maxConflicts>{members}</folder>
 {devices}
 <gui enabled="true" tls="false"><address>127.0.0.1:{gui}</address><apikey>{key}</apikey></gui>
 <options><listenAddress>tcp://127.0.0.1:{port}</listenAddress><globalAnnounceEnabled>false</globalAnnounceEnabled>
@@ -50,6 +53,7 @@ class Peer:
         self._run("generate")
         self.id = self._run("--device-id").strip()
         (folder / ".stfolder").mkdir(exist_ok=True)
+        (folder / STIGNORE).write_text(f"(?d){SCRATCH}\n", encoding="utf-8")
 
     def meet(self, other: Peer) -> None:
         for here, there in ((self, other), (other, self)):

@@ -59,7 +59,11 @@ class Desk:
         is_named = "/" in request.target or bool(request.options.get("state"))
         match request.command:
             case "retry":
-                return self._count(self.retry(record, is_named=is_named, at=at) for record in self._targets(request))
+                new_seeds = bool(request.options.get("new_seed"))
+                targets = self._targets(request)
+                return self._count(
+                    self.retry(record, is_named=is_named, new_seeds=new_seeds, at=at) for record in targets
+                )
             case "cancel":
                 return self._count(self.cancel(record) for record in self._targets(request))
             case "free":
@@ -85,7 +89,7 @@ class Desk:
         job = self._ledger.latest(record)
         return job.state if job else None
 
-    def retry(self, record: FileRecord, *, is_named: bool, at: datetime) -> str:
+    def retry(self, record: FileRecord, *, is_named: bool, new_seeds: bool = False, at: datetime) -> str:
         """Run a workflow again, in words; one that is not named only if it failed or was cancelled."""
         job = self._ledger.latest(record)
         if job is None:
@@ -97,7 +101,6 @@ class Desk:
             return self._look_again(job)
         if not is_named and job.state not in _RETRIED_AT_ONCE:
             return "left as they are"
-        new_seeds = bool(request.options.get("new_seed"))
         again = self._intake.read_again(record, at=at, new_seeds=new_seeds)
         return "run again" if again else "not readable, or gone: put the file back"
 

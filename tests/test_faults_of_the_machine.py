@@ -43,7 +43,7 @@ from comfywatch.projects import Projects
 from comfywatch.settings import Settings
 from comfywatch.state_folder import StateRefused
 from comfywatch.store import Damaged, Store, Unavailable
-from comfywatch.tree import read_forest
+from comfywatch.tree import ProjectTree, read_forest
 from tests import documents
 from tests.made import NOON, STAMP, a_job
 from tests.world import World, picture
@@ -224,7 +224,7 @@ class Seen:
         self.projects.look("film", now=now, at=NOON)
         self.projects.take(now=now)
         is_there = (self.folder / "workflows").is_dir()
-        self.projects.saw("film", is_there=is_there, misplaced=())
+        self.projects.saw("film", ProjectTree(name="film", is_there=is_there))
         return self.projects.waits_for("film")
 
 

@@ -225,6 +225,12 @@ class Dispatcher:
             if server is None or server is its_server:
                 self.submitter.mend_again(job, its_server)
 
+    def is_back(self, project: str) -> None:
+        """A project that was away is there: what waited for it need not wait until it is tried again."""
+        for job in self.ledger.active.values():
+            if job.project == project:
+                self.follower.retry_at.pop(job.id, None)
+
     def _look_again(self, server: Server, *, now: float) -> None:
         """What is installed may have changed: so may what is blocked or not yet posted."""
         for job in list(self.ledger.jobs.values()):
@@ -365,7 +371,8 @@ class Dispatcher:
             if job.outcome["files"] and not server.link.answers:
                 continue
             if not self.projects.is_in_place(job.project):
-                self.follower.put_off(job, f"its project {job.project} is not there", now=now)
+                if self.projects[job.project].is_there or job.id not in self.follower.waits_for:
+                    self.follower.put_off(job, f"its project {job.project} is not there", now=now)
                 continue
             self.hearing.ended(job, server, now=now)
             self._collecting.add(job.id)

@@ -182,8 +182,11 @@ class Engine:
         for name in forest.projects.keys() | self.ledger.files.keys():
             tree = forest.projects.get(name)
             self.projects.look(name, now=now, at=at)
+            was_there = self.projects[name].is_there
             if self.projects.saw(name, tree):
                 self.ledger.changed.add(name)
+            if self.projects[name].is_there and not was_there:
+                self.dispatcher.is_back(name)
         self._choose_what_to_watch(forest)
         self.board.misplaced = (*forest.notices, *self.projects.notices_of_others())
         self.dispatcher.files_changed(now=now)

@@ -23,7 +23,9 @@ NO_SPACE = 200 * 2**20
 SLOW_SECONDS = 2.0
 OLD = timedelta(days=1)
 NOTICES_SHOWN = 5
-MORE_WATCHES = "echo fs.inotify.max_user_watches=524288 | sudo tee /etc/sysctl.d/60-inotify.conf; sudo sysctl --system"
+_RAISE = "echo fs.inotify.{}={} | sudo tee /etc/sysctl.d/60-inotify-{}.conf; sudo sysctl --system"
+MORE_WATCHES = _RAISE.format("max_user_watches", 524288, "watches")
+MORE_INSTANCES = _RAISE.format("max_user_instances", 1024, "instances")
 
 
 class Level(StrEnum):
@@ -126,7 +128,7 @@ def of_watching(unheard: Mapping[str, str], *, every: float) -> Iterator[Finding
         more = f" and {len(names) - NOTICES_SHOWN} more" if len(names) > NOTICES_SHOWN else ""
         sentence = f"{which}{more}: {why}; looked through every {every:g} s instead"
         if "fs.inotify" in why:
-            yield warning("watching", sentence, MORE_WATCHES)
+            yield warning("watching", sentence, MORE_INSTANCES if "instances" in why else MORE_WATCHES)
         else:
             yield ok("watching", sentence)
 
@@ -156,6 +158,8 @@ def of_sync_tools(sharing: Iterable[Shared]) -> Iterator[Finding]:
         tool, subject = shared.tool, "sharing"
         if shared.is_set_up:
             yield ok(subject, f"{tool.name} shares {shared.root}, and leaves out what is half written")
+        elif shared.is_set_up is None:
+            yield ok(subject, f"{tool.name} shares {shared.root}; there, {tool.advice}")
         elif tool.name == "Syncthing":
             sentence = f"Syncthing shares {shared.root}, with what is half written"
             yield warning(subject, sentence, f"echo '(?d){SCRATCH}' >> {shared.root / STIGNORE}")

@@ -48,11 +48,14 @@ MARKS = tuple(mark for tool in TOOLS for mark in tool.marks)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """A folder that a tool shares. ``misplaced`` are ``.stignore`` files in it that Syncthing does not read."""
+    """A folder that a tool shares. ``misplaced`` are ``.stignore`` files in it that Syncthing does not read.
+
+    ``is_set_up`` says whether our scratch files are left out; ``None`` where the tool does not keep that in the folder.
+    """
 
     tool: Tool
     root: Path
-    is_set_up: bool
+    is_set_up: bool | None
     misplaced: tuple[Path, ...] = ()
 
 
@@ -71,16 +74,18 @@ def sharing(projects: Path) -> Iterator[Shared]:
                 yield Shared(
                     tool=tool,
                     root=root,
-                    is_set_up=not tool.advice or _is_left_out(root, tool),
+                    is_set_up=_is_left_out(root, tool),
                     misplaced=_unread(root, tool),
                 )
 
 
-def _is_left_out(root: Path, tool: Tool) -> bool:
-    """Whether our scratch files are left out by what the tool reads, as far as that lies in the folder."""
+def _is_left_out(root: Path, tool: Tool) -> bool | None:
+    """Whether our scratch files are left out: by itself, or by a list that lies in the folder."""
+    if not tool.advice:
+        return True
     lists = {"Syncthing": root / STIGNORE, "Resilio Sync": root / ".sync" / "IgnoreList"}
     if tool.name not in lists:
-        return True
+        return None
     try:
         lines = lists[tool.name].read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -85,6 +85,13 @@ def test_resilio_has_its_own_list(projects: Path) -> None:
     assert [finding.level for finding in doctor.of_sync_tools(sharing(projects))] == [Level.OK]
 
 
+def test_where_it_cannot_be_seen_what_a_tool_leaves_out_it_is_said_and_no_fault(projects: Path) -> None:
+    put(projects / ".sync.ffs_db")
+    (finding,) = doctor.of_sync_tools(sharing(projects))
+    assert finding.level is Level.OK
+    assert f"add */{SCRATCH} to the filter" in finding.sentence
+
+
 def test_our_own_scratch_is_scratch_to_us() -> None:
     assert is_scratch(f"{SCRATCH_PREFIX}0123456789ab.tmp")
 

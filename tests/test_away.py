@@ -111,9 +111,7 @@ def test_a_root_that_is_renamed_is_waited_for_and_doctor_says_so(world: World, l
         world.until(lambda: any("ComfyUI is up" in line for line in lines) or len(world.sandbox.requests) > 5)
         said = doctor(world)
         if world.projects.exists():
-            for folder in sorted(world.projects.rglob("*"), reverse=True):
-                folder.unlink() if folder.is_file() else folder.rmdir()
-            world.projects.rmdir()
+            world.projects.rename(world.root / "theirs")
         (world.root / "aside").rename(world.projects)
     about = "film is not there; 1 workflow of it unfinished" if "another" in leaves else "2 workflows known of it"
     assert about in said

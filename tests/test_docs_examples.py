@@ -108,7 +108,7 @@ def _entries() -> tuple[status.Entry, ...]:
 def _wordy_entry() -> status.Entry:
     """A workflow of which all is said that the others do not need."""
     job = _job("many.json", JobState.FAILED, run=1, problems=(PROBLEM,) * 11, hint="Look into the log.")
-    return status.Entry(path=job.path, job=job, note="unchanged since run 1")
+    return status.Entry(path=job.path, job=job, note="unchanged since run 1", expected=AT)
 
 
 def _status_document() -> dict[str, Any]:

@@ -24,7 +24,7 @@ _ORDER = """
     store ledger collect past inherit away intake
     chains inputs origin asks asker effects published uploads listener watcher watching performer
     neighbours projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
-    board desk controls engine trouble daemon
+    desk controls board engine trouble daemon
     doctor demo commands cli __main__
 """
 ORDER = _ORDER.split()

@@ -85,7 +85,10 @@ def folder_of(
     class_type: str, input_name: str, value: str, schemas: Schemas | None, inventory: Inventory | None
 ) -> str | None:
     """The folder that ``value`` lies in or is missed in; ``None`` if the input names no model."""
-    folders = ModelInputs(schemas=schemas, inventory=inventory).folders(class_type, input_name)
+    inputs = ModelInputs(schemas=schemas, inventory=inventory)
+    if not inputs.takes(class_type, input_name, value):
+        return None
+    folders = inputs.folders(class_type, input_name)
     if not folders or inventory is None:
         return folders[0] if folders else None
     return next((folder for folder in folders if normalised(value) in inventory.spellings(folder)), folders[0])
@@ -106,6 +109,13 @@ class ModelInputs:
         if key not in self._folders:
             self._folders[key] = self._find_folders(class_type, input_name)
         return self._folders[key]
+
+    def takes(self, class_type: str, input_name: str, value: str) -> bool:
+        """Whether ``value`` is the name of a model here: a loader may offer words of its own, and no file yet."""
+        if not self.folders(class_type, input_name):
+            return False
+        offered = self.choices(class_type, input_name)
+        return not offered or looks_like_model(value) or any(map(looks_like_model, offered))
 
     def choices(self, class_type: str, input_name: str) -> Mapping[str, str] | None:
         """What the schema offers, normalised, to its own spelling; ``None`` if there is no list, or it may grow."""
@@ -136,7 +146,7 @@ class ModelInputs:
             return ()
         files = frozenset(filter(looks_like_model, offered))
         if not files:
-            return () if offered else table
+            return table
         return self._matching(files, table) or (table if self._plausible(files, table) else ())
 
     def _matching(self, files: frozenset[str], table: Folders) -> Folders:

@@ -60,7 +60,7 @@ def respell(
 def _is_missing(models: ModelInputs, class_type: str, name: str, wanted: str) -> bool:
     choices = models.choices(class_type, name)
     folders = models.folders(class_type, name)
-    if not folders or normalised(wanted) in (choices or ()):
+    if not models.takes(class_type, name, wanted) or normalised(wanted) in (choices or ()):
         return False
     if models.inventory is None:
         return choices is not None

@@ -110,7 +110,7 @@ class ValueRules:
         if not isinstance(value, str) or not value:
             return False
         class_type, inventory = class_of(at.node), self.models.inventory
-        if self.models.folders(class_type, spec.name):
+        if self.models.takes(class_type, spec.name, value):
             return True
         if inventory is not None and inventory.mode is not Mode.ONLINE and looks_like_model(value):
             return True  # such an inventory denies nothing

@@ -374,6 +374,24 @@ def test_without_inventory_the_schemas_lists_decide() -> None:
     assert validate(checkpoint("x.safetensors")) == ()
 
 
+@pytest.mark.parametrize("inventory", [None, Inventory.parse(b'{"mode": "online", "models": {"vae": []}}')])
+def test_a_model_is_missing_also_where_a_loader_offers_nothing_but_words_of_its_own(inventory: Any) -> None:
+    info = {
+        "VAELoader": {"input": {"required": {"vae_name": [["pixel_space"]]}}, "output": ["VAE"]},
+        "PreviewAny": {"input": {"required": {"source": ["*", {}]}}, "output": [], "output_node": True},
+    }
+
+    def loading(name: str) -> dict[str, Any]:
+        return {"1": node("VAELoader", vae_name=name), "2": node("PreviewAny", source=["1", 0])}
+
+    schemas = Schemas.read(info)
+    problem = only(validate(loading("ae.safetensors"), schemas=schemas, inventory=inventory))
+    assert problem.message == "Model 'ae.safetensors' is not installed in vae."
+    problem = only(validate(loading("pixels"), schemas=schemas, inventory=inventory))
+    assert "'pixels' is no vae_name here" in problem.message
+    assert validate(loading("pixel_space"), schemas=schemas, inventory=inventory) == ()
+
+
 def test_a_loaders_own_word_is_not_a_missing_model() -> None:
     def vae(name: str) -> dict[str, Any]:
         decode = node("VAEDecode", samples=["7", 0], vae=["8", 0])

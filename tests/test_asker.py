@@ -51,7 +51,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def comfy(server: Sandbox) -> Iterator[Comfy]:
-    with Comfy(server.url, timeout=0.3) as opened:
+    with Comfy(server.url, timeout=10) as opened:
         yield opened
 
 
@@ -113,7 +113,8 @@ def test_down_slow_and_strange_are_told_apart(comfy: Comfy, server: Sandbox) -> 
     assert isinstance(answer(Probe(), comfy).error, NotComfy)
     server.faults.clear()
     server.faults.hang = "/system_stats"
-    assert isinstance(answer(Probe(), comfy).error, Busy)
+    with Comfy(server.url, timeout=0.3) as impatient:
+        assert isinstance(answer(Probe(), impatient).error, Busy)
     server.faults.clear()
     server.stop()
     error = answer(Probe(), comfy).error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -15,23 +14,25 @@ from comfywatch.dispatch import Dispatcher
 from comfywatch.effects import StatusWritten, WriteStatus
 from comfywatch.forecast import Forecasts
 from comfywatch.intake import Intake
-from comfywatch.jobs import Job, JobState, workflow_name
 from comfywatch.ledger import Ledger
-from comfywatch.link import Link, ServerState
+from comfywatch.link import ServerState
+from comfywatch.progress import Progress
 from comfywatch.projects import Projects
 from comfywatch.settings import Settings
-from comfywatch.store import FileRecord
+from comfywatch.sheet import Sheet
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two writes of one project's file, at least."""
+COST_FACTOR = 20
+"""A file is written no sooner after the last time than this many times what that took."""
+AT_ONCE = 3
+"""Files whose writing is under way: at the start all are due, and nothing else shall wait for them."""
 AGAIN_SECONDS = 10.0
 """After a write that failed."""
 SIGN_OF_LIFE_SECONDS = 60.0
 IDLE_SIGN_OF_LIFE_SECONDS = 3600.0
 MARGIN = timedelta(minutes=5)
 """How long after the promised sign of life a reader may conclude that the daemon is off."""
-LARGE_BYTES = 64 * 1024
-DRAG_HINT = "meanwhile the file can be dragged into ComfyUI's window"
 
 
 class Board:
@@ -65,6 +66,8 @@ class Board:
         for project in [name for name, due in self._life_due.items() if due <= now]:
             self._ledger.changed.add(project)
         for project in sorted(filter(self._projects.knows, self._ledger.changed)):
+            if len(self._writing) >= AT_ONCE:
+                return
             if project not in self._writing and self._not_before.get(project, 0) <= now:
                 self._ledger.changed.discard(project)
                 if self._is_to_be_written(project):
@@ -79,23 +82,31 @@ class Board:
 
     def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:
         """The file of one project as it should be now."""
-        content = self._content(project, now=now, at=at, is_stopping=is_stopping)
-        is_busy = any(not entry.job.is_final for entry in content.entries)
+        is_busy = bool(self._ledger.unfinished_in(project))
         every = max(SIGN_OF_LIFE_SECONDS, self._settings.progress_seconds) if is_busy else IDLE_SIGN_OF_LIFE_SECONDS
         self._life_due[project] = now + every
         self._writing.add(project)
-        pause = SHORTEST_PAUSE * max(1.0, len(content.entries) / 200)
-        self._not_before[project] = now + pause
-        document = status.document(content, at=at, next_within=timedelta(seconds=every) + MARGIN)
-        return WriteStatus(project=project, folder=self._projects.folder(project), document=document)
+        sheet = Sheet(
+            project=self._project(project, now=now, is_stopping=is_stopping),
+            at=at,
+            next_within=timedelta(seconds=every) + MARGIN,
+            held=self._projects.waits_for(project),
+            on_hold=frozenset(path for name, path in self._ledger.on_hold if name == project),
+            waits_for=self._waits_for(project),
+            progress=self._progress(project, now=now, at=at),
+            expected={} if is_stopping else self._expected(project, now=now, at=at),
+            heeded=self._controls.notes(project),
+        )
+        return WriteStatus(project=project, folder=self._projects.folder(project), sheet=sheet)
 
     def written(self, event: StatusWritten, *, now: float) -> None:
         """A file is in place, or could not be written."""
         self._writing.discard(event.project)
+        self._not_before[event.project] = now + max(SHORTEST_PAUSE, COST_FACTOR * event.took)
         if event.error is None:
             self._failed.pop(event.project, None)
             return
-        why = event.error.strerror or str(event.error)
+        why = getattr(event.error, "strerror", None) or str(event.error)
         if self._failed.get(event.project) != why:
             logger.bind(project=event.project).warning(
                 "status.yaml cannot be written ({}); trying again every {} s", why, AGAIN_SECONDS
@@ -106,6 +117,8 @@ class Board:
 
     def next_due(self) -> float:
         """When ``plan`` has something to do even if nothing happens."""
+        if len(self._writing) >= AT_ONCE:
+            return min(self._life_due.values(), default=math.inf)
         times = [
             self._not_before.get(project, 0)
             for project in self._ledger.changed
@@ -118,13 +131,9 @@ class Board:
         known = self._projects[project]
         return self._projects.knows(project) and known.is_there and known.is_ours
 
-    def _content(self, project: str, *, now: float, at: datetime, is_stopping: bool) -> status.Project:
+    def _project(self, project: str, *, now: float, is_stopping: bool) -> status.Project:
         known = self._projects[project]
-        server = self._dispatcher.servers.at(known.url, now=now)
-        link = server.link
-        expected = {} if is_stopping else self._forecasts.of(server, now=now, at=at)
-        listed = self._ledger.store.listing(project)
-        notes = self._controls.notes(project)
+        link = self._dispatcher.servers.at(known.url, now=now).link
         arriving = {
             path: f"being written: it does not parse yet (since {arriving.since:%H:%M:%S} UTC)"
             for (name, path), arriving in self._intake.arriving.items()
@@ -136,12 +145,6 @@ class Board:
             name=project,
             link=link,
             host=self._settings.owner,
-            entries=tuple(
-                replace(entry, expected=expected.get(entry.job.id))
-                for entry in (
-                    self._entry(record, job, link, notes.get(record.path, ""), now=now, at=at) for record, job in listed
-                )
-            ),
             arriving=arriving,
             notices=notices,
             is_stopping=is_stopping,
@@ -152,34 +155,15 @@ class Board:
         yield from self._intake.notices(project)
         yield from self._controls.notices(project)
 
-    def _entry(
-        self, record: FileRecord, job: Job, link: Link, heeded: str, *, now: float, at: datetime
-    ) -> status.Entry:
-        return status.Entry(
-            path=record.path,
-            job=replace(job),
-            reason=self._reason(job, link),
-            progress=self._dispatcher.hearing.progress(job, now=now, at=at),
-            note="; ".join(filter(None, (record.note, heeded))),
-            is_gone=record.gone and job.is_final,
-        )
+    def _waits_for(self, project: str) -> dict[int, str]:
+        reasons, jobs = self._dispatcher.follower.waits_for, self._ledger.jobs
+        return {job: why for job, why in reasons.items() if job in jobs and jobs[job].project == project}
 
-    def _reason(self, job: Job, link: Link) -> str:
-        """Why an unfinished job waits, in words."""
-        if job.is_final or job.state in {JobState.BLOCKED, JobState.INVALID}:
-            return ""
-        waits_for = self._dispatcher.follower.waits_for.get(job.id, "")
-        if job.state is not JobState.PENDING:
-            return waits_for
-        if job.held:
-            return f"{job.held}; to run it: comfywatch retry {job.project}/{job.path.removesuffix('.json')}"
-        if (job.project, job.path) in self._ledger.on_hold:
-            return f"on hold; to run it: remove {workflow_name(job.path)}.hold"
-        held = self._projects.waits_for(job.project)
-        if held:
-            return held
-        if link.state is ServerState.STUCK:
-            return f"ComfyUI is stuck at {link.url}: {link.message}"
-        if link.state is not ServerState.UP:
-            return f"ComfyUI is {link.state} at {link.url} ({link.message}); {DRAG_HINT}"
-        return waits_for or "waits for its turn"
+    def _expected(self, project: str, *, now: float, at: datetime) -> dict[int, datetime]:
+        return self._forecasts.of(self._dispatcher.servers.at(self._projects[project].url, now=now), now=now, at=at)
+
+    def _progress(self, project: str, *, now: float, at: datetime) -> dict[int, Progress]:
+        hearing = self._dispatcher.hearing
+        jobs = [job for job in hearing.meters.running() if job.project == project]
+        found = ((job.id, hearing.progress(job, now=now, at=at)) for job in jobs)
+        return {job_id: progress for job_id, progress in found if progress is not None}

@@ -239,9 +239,10 @@ class Daemon:
         if self._engine is None:
             return
         with suppress(Unavailable, Damaged):
+            self._engine.store.commit()  # what was taken in last is read from there
             now, at = time.monotonic(), datetime.now(UTC)
             for effect in self._engine.board.write_all(now=now, at=at, is_stopping=True):
-                written(effect)
+                written(effect, self._settings.database)
 
     @contextmanager
     def _locked(self) -> Iterator[Lock]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from comfywatch.asks import Answer, Ask
 from comfywatch.collect import Collected, Collection
@@ -13,6 +13,8 @@ from comfywatch.comfy_errors import ComfyError
 from comfywatch.heard import What
 from comfywatch.inputs import InputFile
 from comfywatch.packages import PackageMap
+from comfywatch.sheet import Sheet
+from comfywatch.store import Damaged, Unavailable
 from comfywatch.tree import Forest
 
 UNHEARD = "unheard"
@@ -58,16 +60,16 @@ class FindPackages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """To the pool: read the project folders; answered by ``Scanned``."""
+    """To the scribe: read the project folders; answered by ``Scanned``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteStatus:
-    """To the pool; answered by ``StatusWritten``."""
+    """To the scribe; answered by ``StatusWritten``."""
 
     project: str
     folder: Path
-    document: dict[str, Any]
+    sheet: Sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +164,11 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusWritten:
-    """``status.yaml`` of a project is in place, or ``error`` says why not."""
+    """``status.yaml`` of a project is in place, or ``error`` says why not; ``took`` seconds of work."""
 
     project: str
-    error: OSError | None = None
+    error: OSError | Unavailable | Damaged | None = None
+    took: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

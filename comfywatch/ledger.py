@@ -6,6 +6,7 @@ so that its ``status.yaml`` is written anew; durable is what was committed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -37,6 +38,7 @@ class Ledger:
         self.active: dict[int, Job] = {}
         self.unexamined = Round()
         self._by_path: dict[tuple[str, str], set[int]] = {}
+        self._unfinished: Counter[str] = Counter()
         self._prompts: dict[int, Dropped] = {}
         for job in store.unfinished():
             self._keep(job)
@@ -120,6 +122,10 @@ class Ledger:
         """Every unfinished job of a path, oldest first."""
         return [self.jobs[job_id] for job_id in sorted(self._by_path.get((project, path), ()))]
 
+    def unfinished_in(self, project: str) -> int:
+        """How many unfinished jobs a project has."""
+        return self._unfinished[project]
+
     def in_flight(self, url: str) -> Iterator[Job]:
         """Jobs that this server has or may have."""
         return (job for job in self.active.values() if job.server == url and job.is_in_flight)
@@ -136,6 +142,7 @@ class Ledger:
         self._twins.setdefault((record.project, folded(workflow_name(record.path))), set()).add(record.path)
 
     def _keep(self, job: Job) -> None:
+        self._unfinished[job.project] += job.id not in self.jobs
         self.jobs[job.id] = job
         if job.post is not Post.NONE or job.outcome is not None or job.wish is not None:
             self.active[job.id] = job
@@ -146,7 +153,7 @@ class Ledger:
         self._by_path.setdefault((job.project, job.path), set()).add(job.id)
 
     def _drop(self, job: Job) -> None:
-        self.jobs.pop(job.id, None)
+        self._unfinished[job.project] -= self.jobs.pop(job.id, None) is not None
         self.active.pop(job.id, None)
         self.unexamined.discard(job.id)
         self._prompts.pop(job.id, None)

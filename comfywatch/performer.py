@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from comfywatch import files, plain_yaml, status
+from comfywatch import files
 from comfywatch.asker import Asker
 from comfywatch.choices import Previews
 from comfywatch.collect import collect, show_preview
@@ -41,17 +41,19 @@ from comfywatch.effects import (
 )
 from comfywatch.inside import open_folder
 from comfywatch.listener import Listener
+from comfywatch.neighbours import STATUS
 from comfywatch.package_search import find_packages
 from comfywatch.published import PUBLISHED
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
+from comfywatch.sheet import write_sheet
+from comfywatch.store import Damaged, Unavailable
 from comfywatch.tree import Forest, read_forest
 from comfywatch.uploads import Uploader
 from comfywatch.watching import Watching
 from comfywatch.workers import Workers
 
 WORKERS = 4
-STATUS = "status.yaml"
 
 
 class Performer:
@@ -67,6 +69,7 @@ class Performer:
         self._askers: dict[str, Asker] = {}
         self._listeners: dict[str, Listener] = {}
         self._workers = Workers(WORKERS)
+        self._scribe = Workers(1, name="scribe")
         self._of_thread = threading.local()
         self._tidied: set[str] = set()
         self._collecting: set[tuple[int, str]] = set()
@@ -75,11 +78,13 @@ class Performer:
     def start(self) -> None:
         """Begin to work."""
         self._workers.start()
+        self._scribe.start()
 
     def stop(self, *, timeout: float) -> None:
         """Finish what is under way, for ``timeout`` seconds at most; asks under way are left alone."""
         self._watching.stop()
-        self._workers.stop(timeout=timeout)
+        self._scribe.stop(timeout=timeout / 2)
+        self._workers.stop(timeout=timeout / 2)
         for asker in self._askers.values():
             asker.stop()
         for listener in self._listeners.values():
@@ -108,12 +113,12 @@ class Performer:
             case FindPackages():
                 self._workers.perform(lambda: self._answer(self._packages(effect)))
             case Scan():
-                self._workers.perform(self._scan)
+                self._scribe.perform(self._scan)
 
     def _write(self, effect: WriteStatus | WriteFile | ShowLive | ShowPreview) -> None:
         match effect:
             case WriteStatus():
-                self._workers.perform(lambda: self._answer(self._written(effect)))
+                self._scribe.perform(lambda: self._answer(self._written(effect)))
             case WriteFile(path=path, data=data):
                 self._workers.perform(lambda: _write(path, data))
             case ShowLive():
@@ -207,17 +212,17 @@ class Performer:
             self._tidied.add(effect.project)
             with suppress(OSError), open_folder(effect.folder) as folder:
                 folder.remove_leftovers()
-        return written(effect)
+        return written(effect, self._settings.database)
 
 
-def written(effect: WriteStatus) -> StatusWritten:
+def written(effect: WriteStatus, database: Path) -> StatusWritten:
     """``status.yaml``, whole."""
+    start, error = time.thread_time(), None
     try:
-        with open_folder(effect.folder) as folder:
-            folder.write_whole(STATUS, plain_yaml.dump(effect.document, header=status.HEADER))
-    except OSError as error:
-        return StatusWritten(project=effect.project, error=error)
-    return StatusWritten(project=effect.project)
+        write_sheet(effect.sheet, effect.folder, database=database)
+    except (OSError, Unavailable, Damaged) as reason:
+        error = reason
+    return StatusWritten(project=effect.project, error=error, took=time.thread_time() - start)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,15 +1,15 @@
 """The content of ``status.yaml`` (DESIGN 4), from values.
 
 What a person must act on comes first; the newest finished fill the rest up to ``MAX_BYTES``, and ``omitted`` counts
-those that no longer fit.
+those that no longer fit. Of the workflows only as many are sorted, read and rendered as are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from comfywatch import plain_yaml
 from comfywatch.jobs import Job, JobState
@@ -23,6 +23,7 @@ MAX_NOTICES = 50
 MAX_NOTICES_BYTES = 32 * 1024
 NEARLY_FULL_BYTES = 1024
 """With less room than this what follows is not tried any more: thousands of old runs would be measured in vain."""
+READ_AT_ONCE = 100
 MAX_TEXT = 1000
 """Characters of one message; the whole is in ``result.yaml``."""
 HEADER = "Written by comfywatch; edits are overwritten."
@@ -53,6 +54,22 @@ class Entry:
     expected: datetime | None = None
 
 
+class Place(NamedTuple):
+    """One workflow as far as its place in the file hangs on it; ``finished`` is in ISO 8601, empty before the end."""
+
+    path: str
+    state: JobState
+    finished: str
+
+
+class Listing(Protocol):
+    """The workflows of a project: all of them, little of each; and some of them, with all that is said of each."""
+
+    def places(self) -> Iterable[Place]: ...
+
+    def entries(self, paths: Sequence[str]) -> Iterable[Entry]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """What is said of a project. ``arriving`` are files that do not parse yet, each with its reason."""
@@ -60,20 +77,29 @@ class Project:
     name: str
     link: Link
     host: str
-    entries: tuple[Entry, ...]
     arriving: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     is_stopping: bool = False
 
 
-def document(project: Project, *, at: datetime, next_within: timedelta) -> dict[str, Any]:
-    """The whole file as a map; ``next_within``: another one will be written by then if the daemon lives."""
-    counts = {state.value: 0 for state in JobState}
-    for entry in project.entries:
-        counts[entry.job.state.value] += 1
+def rendered(project: Project, listing: Listing, *, at: datetime, next_within: timedelta) -> bytes:
+    """The whole file; ``next_within``: another one will be written by then if the daemon lives."""
+    by_state: dict[JobState, list[Place]] = {state: [] for state in JobState}
+    for place in listing.places():
+        by_state[place.state].append(place)
+    counts = {state.value: len(places) for state, places in by_state.items()}
     counts[JobState.PENDING.value] += len(project.arriving)
+    count = sum(counts.values())
+    head = plain_yaml.dump(_head(project, counts, at=at, next_within=next_within), header=HEADER)
+    room = MAX_BYTES - len(head) - len(f"workflows: {{}}\nomitted: {count}\n")
+    shown = [row.encode() for row in _fitting(_rows(project, by_state, listing), room)]
+    workflows = [b"workflows:\n", *shown] if shown else [b"workflows: {}\n"]
+    return b"".join([head, *workflows, f"omitted: {count - len(shown)}\n".encode()])
+
+
+def _head(project: Project, counts: Mapping[str, int], *, at: datetime, next_within: timedelta) -> dict[str, Any]:
     link = project.link
-    head = {
+    return {
         "schema": 1,
         "project": project.name,
         "updated": at.replace(microsecond=0),
@@ -88,8 +114,6 @@ def document(project: Project, *, at: datetime, next_within: timedelta) -> dict[
         "counts": plain_yaml.Flow(counts),
         "notices": _notices(project),
     }
-    tail = {"workflows": {}, "omitted": len(project.entries) + len(project.arriving)}
-    return {**head, **_workflows(project, room=MAX_BYTES - len(plain_yaml.dump({**head, **tail}, header=HEADER)))}
 
 
 def _notices(project: Project) -> list[str]:
@@ -102,32 +126,40 @@ def _notices(project: Project) -> list[str]:
     return notices
 
 
-def _workflows(project: Project, *, room: int) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    for path, plain in _rows(project):
-        size = len(plain_yaml.dump({"workflows": {path: plain}})) - len("workflows:\n")
+def _fitting(rows: Iterable[str], room: int) -> Iterator[str]:
+    """Those that fit into so many bytes; one that does not leaves its room to others."""
+    for row in rows:
+        size = len(row) if row.isascii() else len(row.encode())
         if size <= room:
             room -= size
-            shown[path] = plain
+            yield row
         elif room < NEARLY_FULL_BYTES:
-            break
-    return {"workflows": shown, "omitted": len(project.entries) + len(project.arriving) - len(shown)}
+            return
 
 
-def _rows(project: Project) -> Iterable[tuple[str, Any]]:
-    ordered = sorted(project.entries, key=lambda entry: _rank(entry.job, entry.path))
-    waiting = [(path, plain_yaml.Flow(state="pending", reason=why)) for path, why in sorted(project.arriving.items())]
-    before = [entry for entry in ordered if entry.job.state not in _FINISHED]
-    after = [entry for entry in ordered if entry.job.state in _FINISHED]
-    yield from ((entry.path, plain_entry(entry)) for entry in before)
-    yield from waiting
-    yield from ((entry.path, plain_entry(entry)) for entry in after)
+def _rows(project: Project, by_state: Mapping[JobState, list[Place]], listing: Listing) -> Iterator[str]:
+    """Each workflow as it stands in the file, in order."""
+    for state in (state for state in ORDER if state not in _FINISHED):
+        yield from _listed(sorted(by_state[state], key=lambda place: natural(place.path)), listing)
+    for path, why in sorted(project.arriving.items()):
+        yield row(path, plain_yaml.Flow(state="pending", reason=why))
+    finished = [place for state in _FINISHED for place in by_state[state]]
+    finished.sort(key=lambda place: natural(place.path))
+    yield from _listed(sorted(finished, key=lambda place: place.finished, reverse=True), listing)
 
 
-def _rank(job: Job, path: str) -> tuple[Any, ...]:
-    if job.state in _FINISHED:
-        return len(ORDER), -(job.finished.timestamp() if job.finished else 0), natural(path)
-    return ORDER.index(job.state), 0, natural(path)
+def _listed(places: Sequence[Place], listing: Listing) -> Iterator[str]:
+    for start in range(0, len(places), READ_AT_ONCE):
+        paths = [place.path for place in places[start : start + READ_AT_ONCE]]
+        entries = {entry.path: entry for entry in listing.entries(paths)}
+        yield from (row(path, plain_entry(entries[path])) for path in paths if path in entries)
+
+
+def row(path: str, plain: dict[str, Any]) -> str:
+    """One workflow as it stands in the file: on one line where nothing is wrong with it."""
+    if isinstance(plain, plain_yaml.Flow):
+        return f"  {plain_yaml.line(path, plain)}"
+    return plain_yaml.dump({"workflows": {path: plain}}).decode().removeprefix("workflows:\n")
 
 
 def plain_entry(entry: Entry) -> dict[str, Any]:

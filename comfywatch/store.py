@@ -174,6 +174,11 @@ _SAVE_JOB = (
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _JOB_COLUMNS[1:])}"
 )
 _FILE_COLUMNS = "project, path, digest, job, size, mtime_ns, ctime_ns, inode, gone, note"
+_LISTING = (
+    f"SELECT {', '.join(f'f.{name.strip()}' for name in _FILE_COLUMNS.split(','))}, "
+    f"{', '.join(f'j.{name}' for name in _JOB_COLUMNS)} "
+    "FROM files f JOIN jobs j ON j.id = f.job WHERE f.project = ?"
+)
 _PASSING = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -399,12 +404,18 @@ class Store:
 
     def listing(self, project: str) -> list[tuple[FileRecord, Job]]:
         """Each path of a project with its latest job, the newest job first."""
-        columns = ", ".join(f"f.{name.strip()}" for name in _FILE_COLUMNS.split(","))
-        jobs = ", ".join(f"j.{name}" for name in _JOB_COLUMNS)
-        sql = (
-            f"SELECT {columns}, {jobs} FROM files f JOIN jobs j ON j.id = f.job WHERE f.project = ? ORDER BY j.id DESC"
-        )
-        return [(_file_record(row[:10]), _job(row[10:])) for row in self._read(sql, (project,))]
+        rows = self._read(f"{_LISTING} ORDER BY j.id DESC", (project,))
+        return [(_file_record(row[:10]), _job(row[10:])) for row in rows]
+
+    def places(self, project: str) -> list[tuple[str, str, str]]:
+        """Each path of a project with the state of its latest job and when that finished (ISO 8601, else empty)."""
+        columns = "f.path, j.state, ifnull(j.finished, '')"
+        return self._read(f"SELECT {columns} FROM files f JOIN jobs j ON j.id = f.job WHERE f.project = ?", (project,))
+
+    def listed(self, project: str, paths: Sequence[str]) -> list[tuple[FileRecord, Job]]:
+        """Some paths of a project, each with its latest job."""
+        sql = f"{_LISTING} AND f.path IN ({', '.join('?' * len(paths))})"
+        return [(_file_record(row[:10]), _job(row[10:])) for row in self._read(sql, (project, *paths))]
 
     def projects(self) -> list[str]:
         """The names of all projects that ever had a workflow."""

@@ -13,9 +13,9 @@ from collections.abc import Callable
 class Workers:
     """``count`` threads that perform what is handed in, in order of arrival."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, name: str = "worker") -> None:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._run, name=f"worker {n}", daemon=True) for n in range(count)]
+        self._threads = [threading.Thread(target=self._run, name=f"{name} {n}", daemon=True) for n in range(count)]
 
     def start(self) -> None:
         """Begin."""

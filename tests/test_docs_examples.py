@@ -16,6 +16,7 @@ from comfywatch.mends import Sources, mended
 from comfywatch.problems import Problem
 from comfywatch.references import References
 from tests.documents import DOCS, blocks, first_words, rows, section, words
+from tests.made import Listed
 from tests.world import text_to_image
 
 PAGE = DOCS / "projects.md"
@@ -39,15 +40,14 @@ OUTCOME = Outcome(
 
 
 def test_the_example_of_status_yaml_is_what_is_written() -> None:
-    document = _status_document()
-    text = plain_yaml.dump(document, header=status.HEADER).decode()
+    text = _status_file().decode()
     assert text in blocks(PAGE, "yaml"), f"docs/projects.md should show:\n{text}"
 
 
 def test_each_key_of_status_yaml_is_explained() -> None:
     text = section(PAGE, "status.yaml")
     of_file, of_workflow = text.split("Of each workflow")
-    assert set(first_words(of_file)) == set(_status_document())
+    assert set(first_words(of_file)) == set(plain_yaml.load(_status_file()))
     written = [status.plain_entry(entry) for entry in (*_entries(), _wordy_entry())]
     assert set(first_words(of_workflow)) == {key for row in written for key in row}
 
@@ -111,15 +111,14 @@ def _wordy_entry() -> status.Entry:
     return status.Entry(path=job.path, job=job, note="unchanged since run 1", expected=AT)
 
 
-def _status_document() -> dict[str, Any]:
+def _status_file() -> bytes:
     project = status.Project(
         name="my-film",
         link=Link(url="http://127.0.0.1:8188", poll_seconds=5, state=ServerState.UP, version="0.3.64", message=""),
         host="gpu-box",
-        entries=_entries(),
         notices=("workflows/shot.json.txt is not read; rename it to shot.json",),
     )
-    return status.document(project, at=AT + timedelta(seconds=10), next_within=timedelta(minutes=6))
+    return status.rendered(project, Listed(_entries()), at=AT + timedelta(seconds=10), next_within=timedelta(minutes=6))
 
 
 def _result_document() -> dict[str, Any]:

@@ -569,7 +569,7 @@ def test_when_a_clock_jumps_the_folders_are_looked_through_and_every_status_prom
     assert any(isinstance(effect, Scan) for effect in effects)
     told.engine.handle(StatusWritten(project="film"), now=told.now, at=told.at)
     status = [effect for effect in (*effects, *told.pass_by(2)) if isinstance(effect, WriteStatus)]
-    assert status[-1].document["daemon"]["next_update_by"] > told.at
+    assert status[-1].sheet.at + status[-1].sheet.next_within > told.at
     assert told.job("a.json").state is JobState.PENDING
 
 

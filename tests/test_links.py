@@ -9,12 +9,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from comfywatch import inside
+from comfywatch import inside, status
 from comfywatch.collect import Collection, collect, highest_run_on_disk
 from comfywatch.comfy import Comfy
 from comfywatch.effects import Upload, WriteStatus
@@ -23,10 +24,12 @@ from comfywatch.history import Outcome, OutputFile
 from comfywatch.inputs import InputFile, find
 from comfywatch.inside import BY_DESCRIPTOR, LeadsOut, entered, open_folder
 from comfywatch.jobs import JobState
+from comfywatch.link import Link
 from comfywatch.manifest import Status, read_manifest
 from comfywatch.past import past_runs
 from comfywatch.performer import written
 from comfywatch.reach import Reach
+from comfywatch.sheet import Sheet
 from comfywatch.tree import read_forest, read_project
 from comfywatch.uploads import Uploader
 from tests.made import NOON, PROMPT_ID, a_job
@@ -354,13 +357,16 @@ def test_a_link_in_the_run_folder_is_replaced_and_not_written_through(
     assert (run / "a_001_x.png").read_bytes() == b"picture"
 
 
-def test_the_status_is_not_written_through_a_link(way: None, film: Path, elsewhere: Path) -> None:
+def test_the_status_is_not_written_through_a_link(way: None, film: Path, elsewhere: Path, tmp_path: Path) -> None:
+    project = status.Project(name="film", link=Link(url="http://127.0.0.1:8188", poll_seconds=5), host="here")
+    sheet = Sheet(project=project, at=NOON, next_within=timedelta(hours=1))
+    effect = WriteStatus(project="film", folder=film, sheet=sheet)
     (film / "status.yaml").symlink_to(elsewhere / "secret.png")
     with left_alone(elsewhere):
-        assert written(WriteStatus(project="film", folder=film, document={"schema": 1})).error is None
-        assert (film / "status.yaml").read_text().endswith("schema: 1\n")
+        assert written(effect, tmp_path / "comfywatch.db").error is None
+        assert (film / "status.yaml").read_text().endswith("omitted: 0\n")
         exchange(film, elsewhere)
-        error = written(WriteStatus(project="film", folder=film, document={"schema": 1})).error
+        error = written(effect, tmp_path / "comfywatch.db").error
     assert str(error) == "film is a link; make it a folder"
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfywatch.plain_yaml import MAX_DEPTH, Flow, NotYaml, dump, load, shown
+from comfywatch.plain_yaml import MAX_DEPTH, Flow, NotYaml, dump, line, load, shown
 
 TAGS = ["int", "float", "timestamp", "bool", "null", "binary", "set", "omap", "pairs", "map", "seq", "str", "merge"]
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -205,3 +205,22 @@ def test_a_bomb_of_aliases_is_refused_at_its_first_anchor() -> None:
 )
 def test_a_value_in_a_sentence_is_short(value: Any, words: str) -> None:
     assert shown(value) == words
+
+
+names = st.from_regex("[a-w][a-z_]*", fullmatch=True)
+
+
+scalars = surrogates | texts | numbers | times
+flows = st.dictionaries(names, scalars, max_size=4).map(Flow)
+
+
+@given(st.dictionaries(names, scalars | flows, max_size=4).map(Flow), whole_texts)
+def test_a_line_reads_as_what_is_dumped(value: Flow, key: str) -> None:
+    assert load(line(key, value)) == load(dump({key: value}))
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "No", "null", "~", "1", "1e3", "0o7", "12:30", "a: b", "a #b", "- a", "", " a"]
+)
+def test_what_could_be_taken_for_something_else_is_quoted_in_a_line(text: str) -> None:
+    assert load(line(text, Flow({"state": text}))) == {text: {"state": text}}

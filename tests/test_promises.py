@@ -132,11 +132,11 @@ def test_a_workflow_that_takes_comfyui_down_twice_is_failed_and_the_others_go_on
     world.drop("bad.json", picture(1))
     for life in (1, 2):
         world.until(lambda life=life: len(world.sandbox.executed) == life)  # type: ignore[misc]
+        world.until(lambda: world.entry("bad.json").get("prompt_id") == world.sandbox.executed[-1])
         world.until_state("bad.json", "running")
         world.sandbox.stop()
         world.until(lambda: world.status()["comfyui"]["state"] == "down")
         world.sandbox.start()
-        world.until(lambda: world.entry("bad.json")["state"] != "running")
     entry = world.until_state("bad.json", "failed")
     assert "went away twice" in entry["problems"][0]["message"]
     world.sandbox.faults.clear()

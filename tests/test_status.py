@@ -10,12 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from comfywatch import plain_yaml
 from comfywatch.jobs import Job, JobState, Post
 from comfywatch.link import Link
 from comfywatch.problems import Problem, Severity
-from comfywatch.status import HEADER, MAX_BYTES, MAX_PROBLEMS, Entry, Project, document
-from tests.made import NOON, PROMPT_ID, a_job
+from comfywatch.status import MAX_BYTES, MAX_PROBLEMS, Entry, Project, rendered
+from tests.made import NOON, PROMPT_ID, Listed, a_job
 
 LINK = Link(url="http://127.0.0.1:8188", poll_seconds=5.0).answered(now=0.0)
 HOUR = timedelta(hours=1)
@@ -23,8 +22,8 @@ HOUR = timedelta(hours=1)
 
 def written(*entries: Entry, **changes: Any) -> bytes:
     """The file as it lies on the disk."""
-    project = Project(**{"name": "my-film", "link": LINK, "host": "gpu-box", "entries": entries, **changes})
-    return plain_yaml.dump(document(project, at=NOON, next_within=HOUR), header=HEADER)
+    project = Project(**{"name": "my-film", "link": LINK, "host": "gpu-box", **changes})
+    return rendered(project, Listed(entries), at=NOON, next_within=HOUR)
 
 
 def status(*entries: Entry, **changes: Any) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def test_the_newest_finished_are_kept_and_what_must_be_acted_on() -> None:
 
 def test_what_does_not_fit_leaves_its_room_to_others() -> None:
     huge = tuple(Problem(code="x", message="\U0010ffff" * 1000, fix="\U0010ffff" * 1000) for _ in range(10))
-    told = status(*(entry(f"{n}.json", "failed", problems=huge) for n in range(4)), *flood(10))
+    told = status(*(entry(f"huge-{n}.json", "failed", problems=huge) for n in range(4)), *flood(10))
     assert told["omitted"] > 0
     assert told["workflows"]["9.json"]["state"] == "completed"
 
@@ -270,8 +269,9 @@ projects = st.builds(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(projects)
 def test_it_is_always_valid_small_enough_and_its_counts_add_up(project: dict[str, Any]) -> None:
-    told = status(**project)
-    assert sum(told["counts"].values()) == len(project["entries"]) + len(project["arriving"])
+    entries = project["entries"]
+    told = status(*entries, **{key: value for key, value in project.items() if key != "entries"})
+    assert sum(told["counts"].values()) == len(entries) + len(project["arriving"])
     assert len(told["workflows"]) + told["omitted"] == sum(told["counts"].values())
     for plain in told["workflows"].values():
         assert plain["state"] in set(map(str, JobState))

@@ -5,6 +5,7 @@ Everything that comes of an effect goes to ``answer`` as an event, on whichever 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -246,7 +247,5 @@ def _preview_shown(effect: ShowPreview) -> PreviewShown:
 
 def _is_ours(path: str) -> bool:
     """What we write ourselves must not wake us."""
-    name = Path(path).name
-    with suppress(ValueError):
-        return name in {STATUS, PUBLISHED} or name.startswith(files.SCRATCH_PREFIX) or name == "outputs"
-    return False
+    name = os.path.basename(path)  # noqa: PTH119  # asked for each event
+    return name in {STATUS, PUBLISHED, "outputs"} or name.startswith(files.SCRATCH_PREFIX)

@@ -37,7 +37,7 @@ MAX_PATH_BYTES = 1000
 TOO_DEEP = "is not read: it lies too deep or its path is too long; move it up"
 MAX_SHOWN = 200
 MAX_WATCHED = 2000
-"""Folders in which a change is noticed at once; each costs a thread. In others a rescan finds it."""
+"""Folders in which a change is noticed at once. In others a rescan finds it."""
 _OURS = frozenset({"status.yaml", "index.html", "outputs"})
 
 

@@ -5,18 +5,19 @@ of ``moved``, a hard link only as ``created``. So every path of every event is p
 missed. Watches are used sparingly: the root, each project's folder, its ``inputs/``, and its ``workflows/`` with what
 is below.
 
-Each costs a thread. On Linux none is recursive: watchdog would walk into whatever somebody puts there, and a folder
-nested a thousand deep ends its one thread for all of them.
+On Linux ``inotify`` does it: watchdog has a thread for each folder that is watched, and three between an event and us.
+None is recursive there, for a folder nested a thousand deep would have to be walked. Elsewhere ``workflows/`` is
+watched with all that is below.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import queue
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from watchdog.events import (
     EVENT_TYPE_CLOSED_NO_WRITE,
@@ -29,6 +30,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from comfywatch.inotify import Inotify
 from comfywatch.tree import INPUTS, WORKFLOWS
 
 _IS_RECURSIVE = sys.platform != "linux"
@@ -38,6 +40,20 @@ _LIMITS = {errno.ENOSPC, errno.EMFILE}
 
 class CannotWatch(OSError):
     """The system gives no more watches, or none for this folder; polling is what remains."""
+
+
+class Events(Protocol):
+    """What a system offers: events of single folders."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def add(self, folder: Path) -> None: ...
+
+    def drop(self, folder: Path) -> None: ...
+
+    def take_lost(self) -> list[Path]: ...
 
 
 class Watcher:
@@ -54,27 +70,21 @@ class Watcher:
         overflowed: Callable[[], None] = lambda: None,
     ) -> None:
         self.refused: dict[Path, CannotWatch] = {}
-        self._overflow = _Overflow(overflowed)
-        self._handler = _PassOn(touched, is_ours)
-        self._observer: BaseObserver | None = None
-        self._watches: dict[tuple[Path, bool], ObservedWatch] = {}
-        self._identities: dict[Path, tuple[int, int]] = {}
+        self._watched: dict[Path, tuple[int, int] | None] = {}
+        self._events: Events = (
+            Observed(touched, is_ours) if _IS_RECURSIVE else Inotify(touched, overflowed=overflowed, is_ours=is_ours)
+        )
 
     def start(self) -> None:
         """Begin; raises ``CannotWatch``."""
         try:
-            self._observer = Observer()  # takes an inotify instance, of which there may be no more
-            self._observer.start()
+            self._events.start()
         except OSError as error:
-            raise CannotWatch(error.errno, error.strerror) from error
-        logging.getLogger("watchdog").addHandler(self._overflow)
+            raise CannotWatch(error.errno, error.strerror or str(error)) from error
 
     def stop(self) -> None:
         """End the thread."""
-        logging.getLogger("watchdog").removeHandler(self._overflow)
-        if self._observer is not None and self._observer.is_alive():
-            self._observer.stop()
-            self._observer.join(timeout=1)
+        self._events.stop()
 
     def watch(self, projects: Path, names: Iterable[str], folders: Iterable[str] = ()) -> bool:
         """Watch exactly these projects below ``projects``; true if a watch was added.
@@ -83,69 +93,82 @@ class Watcher:
         What was written before a watch was added is found by a scan after it, so scan again. A folder that was removed,
         moved or unmounted takes its watch along; another one of that name gets its watch here.
         """
-        wanted = {(projects, False)}
-        for name in names:
-            project = projects / name
-            wanted.add((project, False))
-            wanted |= {(project / WORKFLOWS, _IS_RECURSIVE)} if _is_folder(project / WORKFLOWS) else set()
-            wanted |= {(project / INPUTS, False)} if _is_folder(project / INPUTS) else set()
+        wanted = {projects}
+        for project in (projects / name for name in names):
+            wanted.add(project)
+            wanted |= {project / name for name in (WORKFLOWS, INPUTS) if _is_folder(project / name)}
         if not _IS_RECURSIVE:
-            wanted |= {(projects / folder, False) for folder in folders}
-        lost = self._handler.take_lost()
-        stale = {key for key in self._watches if any(key[0].is_relative_to(folder) for folder in lost)}
-        stale |= {key for key in self._watches if _identity(key[0]) != self._identities.get(key[0])}
-        for key in self._watches.keys() - wanted | stale:
-            self._drop(key)
-        new = wanted - self._watches.keys()
+            wanted |= {projects / folder for folder in folders}
+        lost = self._events.take_lost()
+        stale = {watched for watched in self._watched if any(watched.is_relative_to(folder) for folder in lost)}
+        stale |= {watched for watched, identity in self._watched.items() if _identity(watched) != identity}
+        for folder in self._watched.keys() - wanted | stale:
+            del self._watched[folder]
+            self._events.drop(folder)
+        new = wanted - self._watched.keys()
         self._add_all(sorted(new))
-        self._handler.watched = frozenset(folder for folder, _ in self._watches)
-        return any(folder not in self.refused for folder, _ in new)
+        return not new <= self.refused.keys()
 
-    def _add_all(self, keys: list[tuple[Path, bool]]) -> None:
+    def _add_all(self, folders: list[Path]) -> None:
         """What cannot be watched stands in ``refused``; at a limit of the system that is all that is left."""
         self.refused = {}
         limit: CannotWatch | None = None
-        for key in keys:
+        for folder in folders:
             try:
                 if limit is not None:
                     raise limit
-                self._add(key)
+                self._add(folder)
             except CannotWatch as error:
                 limit = error if error.errno in _LIMITS else None
-                self.refused[key[0]] = error
+                self.refused[folder] = error
 
-    def _add(self, key: tuple[Path, bool]) -> None:
-        folder, recursive = key
+    def _add(self, folder: Path) -> None:
         identity = _identity(folder)
-        if self._observer is None:
-            raise CannotWatch(None, "not started", str(folder))
         try:
-            self._watches[key] = self._observer.schedule(self._handler, str(folder), recursive=recursive)
-        except FileNotFoundError:
+            self._events.add(folder)
+        except (FileNotFoundError, NotADirectoryError):
             return  # gone meanwhile; the next scan will tell
         except OSError as error:
             raise CannotWatch(error.errno, error.strerror, str(folder)) from error
-        except RuntimeError as error:  # no more threads
-            raise CannotWatch(None, str(error), str(folder)) from error
-        if identity is not None:
-            self._identities[folder] = identity
-
-    def _drop(self, key: tuple[Path, bool]) -> None:
-        watch = self._watches.pop(key)
-        self._identities.pop(key[0], None)
-        try:
-            if self._observer is not None:
-                self._observer.unschedule(watch)
-        except (KeyError, OSError):
-            return  # the folder is gone, and its watch with it
+        self._watched[folder] = identity
 
 
-class _PassOn(FileSystemEventHandler):
+class Observed(FileSystemEventHandler):
+    """watchdog, where the system's own events are not used by ``inotify``."""
+
     def __init__(self, touched: Callable[[Path], None], is_ours: Callable[[str], bool]) -> None:
-        self.watched: frozenset[Path] = frozenset()
         self._touched = touched
         self._is_ours = is_ours
+        self._observer: BaseObserver = Observer()
+        self._watches: dict[Path, ObservedWatch] = {}
         self._lost: queue.SimpleQueue[Path] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Begin; raises ``OSError``."""
+        self._observer.start()
+
+    def stop(self) -> None:
+        """End the threads."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(timeout=1)
+
+    def add(self, folder: Path) -> None:
+        """Watch a folder, a ``workflows/`` with all that is below; raises ``OSError``."""
+        try:
+            self._watches[folder] = self._observer.schedule(self, str(folder), recursive=folder.name == WORKFLOWS)
+        except RuntimeError as error:  # no more threads
+            raise OSError(None, str(error)) from error
+
+    def drop(self, folder: Path) -> None:
+        """Watch it no longer."""
+        watch = self._watches.pop(folder, None)
+        if watch is None:
+            return
+        try:
+            self._observer.unschedule(watch)
+        except (KeyError, OSError):
+            return  # the folder is gone, and its watch with it
 
     def take_lost(self) -> list[Path]:
         """The watched folders that were removed or moved since the last time."""
@@ -154,23 +177,12 @@ class _PassOn(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in {EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE}:
             return
-        if event.event_type in {EVENT_TYPE_DELETED, EVENT_TYPE_MOVED} and Path(_text(event.src_path)) in self.watched:
-            self._lost.put(Path(_text(event.src_path)))
+        source = Path(_text(event.src_path))
+        if event.event_type in {EVENT_TYPE_DELETED, EVENT_TYPE_MOVED} and source in self._watches:
+            self._lost.put(source)
         for path in map(_text, {event.src_path, event.dest_path}):
             if path and not self._is_ours(path):
                 self._touched(Path(path))
-
-
-class _Overflow(logging.Handler):
-    """What watchdog tells of events that were lost, it tells its log alone."""
-
-    def __init__(self, overflowed: Callable[[], None]) -> None:
-        super().__init__()
-        self._overflowed = overflowed
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            self._overflowed()
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -22,8 +22,8 @@ _ORDER = """
     packages model_links wanted core_nodes references mends package_search shelf
     jobs hints outline workflow saved prompts reading history endings decide line overtime submission status live
     store ledger collect past inherit away intake
-    chains inputs origin neighbours sheet asks asker effects published uploads listener watcher watching performer
-    projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
+    chains inputs origin neighbours sheet asks asker effects published uploads listener inotify watcher watching
+    performer projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
     desk controls board engine trouble daemon
     doctor demo commands cli __main__
 """

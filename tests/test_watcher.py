@@ -94,6 +94,13 @@ def test_a_rewrite_in_place_and_a_removal_are_told(seen: Seen, workflows: Path) 
     seen.until(workflows / "a.json")
 
 
+def test_what_becomes_readable_is_told(seen: Seen, workflows: Path) -> None:
+    (workflows / "a.json").write_text("{}")
+    seen.until(workflows / "a.json")
+    (workflows / "a.json").chmod(0o600)
+    seen.until(workflows / "a.json")
+
+
 def test_a_file_deep_below_is_told_also_in_folders_that_came_later(seen: Seen, workflows: Path) -> None:
     deep = workflows / "day 1" / "shots"
     deep.mkdir(parents=True)

@@ -41,6 +41,9 @@ from comfywatch.inventory import NO_MODEL_FOLDERS
 RECENT_HISTORY = 1000
 """Entries of the history that are searched for prompts of ours after the database was lost."""
 
+MOST_AT_ONCE = 32
+"""Entries of the history that are asked for at once: each holds its whole prompt, and a saved workflow is large."""
+
 
 class Asker(threading.Thread):
     """Performs asks until the process ends; ``answer`` is called on this thread."""
@@ -85,7 +88,11 @@ def _look(ask: Look, comfy: Comfy) -> Sightings:
     """The queue first, then the history: the other way round a prompt that just ended is in neither."""
     queue_now = comfy.queue()
     in_queue, lying = _by_prompt(queue_now), _lying(queue_now)
-    by_job = {job: in_queue.get(prompt_id) or _ended(comfy, prompt_id) for job, prompt_id in ask.prompts.items()}
+    ended = _newest_ended(comfy, len(set(ask.prompts.values()) - in_queue.keys()))
+    by_job = {
+        job: in_queue.get(prompt_id) or ended.get(prompt_id) or _ended(comfy, prompt_id)
+        for job, prompt_id in ask.prompts.items()
+    }
     if ask.witness and any(isinstance(sighting, Absent) for sighting in by_job.values()):
         known = ask.witness in in_queue or comfy.history(ask.witness) is not None
         return Sightings(by_job=by_job, witness_known=known, lying=lying)
@@ -107,6 +114,13 @@ def _lying(queue_now: Queue) -> Lying:
         running=frozenset(item.prompt_id for item in queue_now.running),
         pending=frozenset(item.prompt_id for item in queue_now.pending),
     )
+
+
+def _newest_ended(comfy: Comfy, count: int) -> Mapping[str, Sighting]:
+    """The newest entries of the history, if more than one of ours may be among them: one question for all."""
+    if count < 2:
+        return {}
+    return {key: Ended(entry=entry) for key, entry in comfy.recent_history(min(count, MOST_AT_ONCE)).items()}
 
 
 def _ended(comfy: Comfy, prompt_id: str) -> Sighting:

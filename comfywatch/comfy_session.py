@@ -19,6 +19,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 import requests.adapters
+from requests.cookies import extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
 
 from comfywatch import __version__, comfy_values
 from comfywatch.comfy_address import address, checked_headers
@@ -82,17 +84,16 @@ class ComfySession:
         self._clock = clock
         self._answered = clock()
         self._secrets = tuple(_secrets([*own.values(), where.authorization]))
-        self._session = _Staying()
-        # With trust_env, ~/.netrc would replace our Authorization, and each request would search the environment.
-        self._session.trust_env = False
-        if not where.is_loopback:
-            self._session.proxies.update(requests.utils.get_environ_proxies(where.url))
-        if ca_file is not None:
-            self._session.verify = _checked_ca(ca_file)
-        self._session.headers.update({"User-Agent": f"comfywatch/{__version__}", "Comfy-Usage-Source": "comfywatch"})
+        self._base = ""
+        self._session = requests.Session()  # for its connections and cookies; what else it does is not needed here
+        self._verify: bool | str = True if ca_file is None else _checked_ca(ca_file)
+        # For another machine the environment's proxies count; its passwords (~/.netrc) would replace our Authorization.
+        self._proxies = {} if where.is_loopback else requests.utils.get_environ_proxies(where.url)
+        self._headers = requests.utils.default_headers()
+        self._headers.update({"User-Agent": f"comfywatch/{__version__}", "Comfy-Usage-Source": "comfywatch"})
         if where.authorization:
-            self._session.headers["Authorization"] = where.authorization
-        self._session.headers.update(own)
+            self._headers["Authorization"] = where.authorization
+        self._headers.update(own)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -159,13 +160,38 @@ class ComfySession:
             self.close()
         return self._send_once(method, target, **request)
 
-    def _send_once(self, method: str, target: str, **request: Any) -> requests.Response:
+    def _send_once(
+        self, method: str, target: str, *, data: bytes | FileForm | None, headers: Mapping[str, str], stream: bool
+    ) -> requests.Response:
+        """One exchange without what ``requests`` does around it, which takes as long as the exchange itself."""
+        session = self._session
         try:
-            response = self._session.request(method, target, timeout=self._timeout, allow_redirects=False, **request)
+            request = self._prepared(method, target, data, headers)
+            response = session.get_adapter(target).send(
+                request, stream=stream, timeout=self._timeout, verify=self._verify, proxies=self._proxies
+            )
+            if "Set-Cookie" in response.headers:
+                extract_cookies_to_jar(session.cookies, request, response.raw)  # type: ignore[no-untyped-call]
+            if not stream:
+                _ = response.content  # received now, so that its errors are told here
         except requests.RequestException as error:
             raise _failure(error, self.url) from error
         self._answered = self._clock()
         return response
+
+    def _prepared(
+        self, method: str, target: str, data: bytes | FileForm | None, headers: Mapping[str, str]
+    ) -> requests.PreparedRequest:
+        """``target`` has nothing in it that is still to be escaped but what is in the address."""
+        if not self._base:
+            self._base = str(requests.Request("GET", self.url).prepare().url).rstrip("/")
+        request = requests.PreparedRequest()
+        request.method = method
+        request.url = self._base + target.removeprefix(self.url)
+        request.headers = CaseInsensitiveDict({**self._headers, **headers})
+        request.prepare_cookies(self._session.cookies)
+        request.prepare_body(data, None)
+        return request
 
     def _refusal(self, response: requests.Response, *, is_post: bool) -> ComfyError:
         try:
@@ -189,13 +215,6 @@ class ComfySession:
             mend = f"ComfyUI takes {limit}; start it with a larger --max-upload-size"
             return TooLarge(f"{sent} bytes are too many for {self.url}: {mend}", limit=limit)
         return TooLarge(f"{sent} bytes are too many for {self.url}, or for a proxy before it", limit=None)
-
-
-class _Staying(requests.Session):
-    """Goes nowhere else: told not to follow a redirect, ``requests`` still prepares to, and fails on a bad address."""
-
-    def get_redirect_target(self, _resp: requests.Response) -> str | None:
-        return None
 
 
 def _secrets(values: Iterable[str]) -> Iterator[str]:

@@ -47,6 +47,8 @@ class Folder:
 
     place: Place
     descriptor: int | None
+    lies_in: int | None = None
+    """A descriptor of the folder around it, where it may have been made since that was durable last."""
 
     @property
     def path(self) -> Path:
@@ -91,11 +93,13 @@ class Folder:
         return files.remove_leftovers(self.path, descriptor=self.descriptor)
 
     def sync(self) -> None:
-        """Make renames in it durable, where the system can."""
+        """Make renames in it durable, and itself if it may be new, where the system can."""
         if self.descriptor is None:
             files.sync_folder(self.path)
-        else:
-            _sync(self.descriptor)
+            return
+        _sync(self.descriptor)
+        if self.lies_in is not None:
+            _sync(self.lies_in)
 
     def is_in_place(self) -> bool:
         """Whether its path still leads to it: false if it was moved, removed or exchanged.
@@ -124,15 +128,22 @@ def entered(place: Place, *, make_from: int | None = None) -> Iterator[Folder]:
             _look_at_step(place, depth, make=make)
         yield Folder(place=place, descriptor=None)
         return
-    descriptor = os.open(base, _FOLDER)
+    descriptor, lies_in = os.open(base, _FOLDER), None
     try:
         for depth, make in enumerate(makes):
-            step = _step(descriptor, steps, depth, make=make)
-            os.close(descriptor)
+            step, is_new = _step(descriptor, steps, depth, make=make)
+            if make and depth + 1 == len(steps):
+                lies_in = descriptor  # durable by ``sync``, together with what is written; others may build on the rest
+            else:
+                if is_new:
+                    _sync(descriptor)
+                os.close(descriptor)
             descriptor = step
-        yield Folder(place=place, descriptor=descriptor)
+        yield Folder(place=place, descriptor=descriptor, lies_in=lies_in)
     finally:
         os.close(descriptor)
+        if lies_in is not None:
+            os.close(lies_in)
 
 
 def open_folder(project: Path, *steps: str, make: bool = False) -> AbstractContextManager[Folder]:
@@ -149,11 +160,11 @@ def path_of(place: Place) -> Path:
     return base.joinpath(*steps)
 
 
-def _step(folder: int, steps: tuple[str, ...], depth: int, *, make: bool) -> int:
-    """A descriptor of the next folder, which lies in the one that ``folder`` is open for."""
+def _step(folder: int, steps: tuple[str, ...], depth: int, *, make: bool) -> tuple[int, bool]:
+    """A descriptor of the next folder, which lies in the one that ``folder`` is open for; true if it was made."""
     name = _checked(steps[depth])
     try:
-        return os.open(name, _NO_LINK, dir_fd=folder)
+        return os.open(name, _NO_LINK, dir_fd=folder), False
     except FileNotFoundError as error:
         if not make:
             raise FileNotFoundError(f"{_shown(steps, depth)} is not there") from error
@@ -163,8 +174,7 @@ def _step(folder: int, steps: tuple[str, ...], depth: int, *, make: bool) -> int
         raise
     with suppress(FileExistsError):
         os.mkdir(name, dir_fd=folder)
-        _sync(folder)
-    return _step(folder, steps, depth, make=False)
+    return _step(folder, steps, depth, make=False)[0], True
 
 
 def _look_at_step(place: Place, depth: int, *, make: bool) -> None:

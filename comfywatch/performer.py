@@ -54,7 +54,8 @@ from comfywatch.uploads import Uploader
 from comfywatch.watching import Watching
 from comfywatch.workers import Workers
 
-WORKERS = 4
+WORKERS = 8
+"""What they do is mostly to wait for the disk, which makes durable together what waits at the same time."""
 
 
 class Performer:

@@ -115,12 +115,11 @@ class Follower:
 
     def _numbered(self, number: float, server: Server) -> None:
         """A prompt of ours got a number: those that ComfyUI took earlier in this life have lower ones."""
-        earlier = (
-            job
-            for job in self._ledger.in_flight(server.url)
-            if job.post is PostStage.ACCEPTED and job.life == server.link.life
-        )
-        server.link = server.link.accepted(number, others=[job.number for job in earlier if job.number is not None])
+        others: list[float] = []
+        if server.link.last_number is None:  # else that is the highest of them
+            accepted = (job for job in self._ledger.in_flight(server.url) if job.post is PostStage.ACCEPTED)
+            others = [job.number for job in accepted if job.life == server.link.life and job.number is not None]
+        server.link = server.link.accepted(number, others=others)
 
     def _refused(
         self, job: Job, problems: tuple[Problem, ...], server: Server, now: float, *, fact: Fact | None = None

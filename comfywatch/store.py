@@ -592,7 +592,8 @@ def _job_in(row: Sequence[Any]) -> Job:
     values["wish"] = Wish(values["wish"]) if values["wish"] else None
     values["outcome"] = json.loads(values["outcome"]) if values["outcome"] else None
     values["new_seeds"] = bool(values["new_seeds"])
-    values["problems"] = tuple(Problem.from_dict(plain) for plain in json.loads(values["problems"]))
+    stored = values["problems"]
+    values["problems"] = () if stored == "[]" else tuple(map(Problem.from_dict, json.loads(stored)))
     for name in ("first_seen", "suspected", "submitted", "started", "finished"):
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     return Job(**values)

@@ -6,27 +6,23 @@ and nothing of it counts as removed until it is back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from loguru import logger
 
-from comfywatch.store import FileRecord, Store
+from comfywatch.store import Store
 from comfywatch.tree import Forest, ProjectTree
 
-Known = Mapping[str, Mapping[str, FileRecord]]
+Known = Callable[[str | None], int]
+"""How many workflows were there when they were last looked at, of one project or of all."""
 DEVICES = "devices"
 ANOTHER_DISK = "the folder lies on another disk than before, and is empty: its own disk is waited for"
 
 
-def is_another(tree: ProjectTree, *, known: Collection[str], device: int | None) -> bool:
-    """Whether a project is not the one that it was; ``known`` are its workflows, and ``device`` was its disk."""
-    return tree.is_there and bool(known) and not tree.files and device not in {None, tree.device}
-
-
-def lying(records: Mapping[str, FileRecord]) -> list[str]:
-    """The paths that were there when they were last looked at."""
-    return [path for path, record in records.items() if not record.gone]
+def is_another(tree: ProjectTree, *, known: Callable[[str], int], device: int | None) -> bool:
+    """Whether a project is not the one that it was; ``device`` was its disk."""
+    return tree.is_there and not tree.files and device not in {None, tree.device} and known(tree.name) > 0
 
 
 class Away:
@@ -39,20 +35,20 @@ class Away:
 
     def judged(self, forest: Forest, known: Known) -> Forest:
         """The forest without the projects that are others than they were."""
-        workflows = sum(len(lying(records)) for records in known.values())
+        workflows = 0 if forest.is_there else known(None)
         self._say(
             "projects/",
-            not forest.is_there and workflows > 0,
+            workflows > 0,
             f"is empty or not there, with {workflows} workflows known",
         )
         before = dict(self._devices)
-        trees = {name: self._judged(tree, known.get(name, {})) for name, tree in forest.projects.items()}
+        trees = {name: self._judged(tree, known) for name, tree in forest.projects.items()}
         if self._devices != before:
             self._store.save_fact(DEVICES, self._devices)
         return replace(forest, projects=trees)
 
-    def _judged(self, tree: ProjectTree, records: Mapping[str, FileRecord]) -> ProjectTree:
-        is_away = is_another(tree, known=lying(records), device=self._devices.get(tree.name))
+    def _judged(self, tree: ProjectTree, known: Known) -> ProjectTree:
+        is_away = is_another(tree, known=known, device=self._devices.get(tree.name))
         self._say(f"projects/{tree.name}", is_away, ANOTHER_DISK)
         if is_away:
             return ProjectTree(name=tree.name, is_there=False, device=tree.device)

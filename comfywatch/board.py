@@ -77,7 +77,7 @@ class Board:
 
     def write_all(self, *, now: float, at: datetime, is_stopping: bool = False) -> Iterator[WriteStatus]:
         """The files of all projects."""
-        for project in filter(self._is_to_be_written, self._ledger.files):
+        for project in filter(self._is_to_be_written, self._ledger.projects):
             yield self.write(project, now=now, at=at, is_stopping=is_stopping)
 
     def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:

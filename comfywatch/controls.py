@@ -87,7 +87,8 @@ class Controls:
         return f"run {job.run}" if heeded.said == RUN_AGAIN and job is not None and job.run else heeded.said
 
     def _look_at(self, tree: ProjectTree, *, at: datetime) -> None:
-        project, known = tree.name, self._ledger.files.get(tree.name, {})
+        project = tree.name
+        known = {record.path: record for record in self._ledger.files_of(project)}
         lying, notices = _matched(tree.controls, known)
         self._hold(project, {one.workflow for one in lying if one.control is Control.HOLD})
         heeded = {(one.path, one.control): one for one in self._ledger.store.heeded(project)}

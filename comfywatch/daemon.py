@@ -170,7 +170,7 @@ class Daemon:
         engine.store.commit()
         if had_changes and self._trouble.is_over():
             engine.board.troubles = self._trouble.notices()
-            engine.ledger.changed.update(engine.ledger.files)
+            engine.ledger.changed.update(engine.ledger.projects)
 
     def _take_in(self, engine: Engine, pause: float) -> None:
         """Wait for an event, and take in all that have come by then."""

@@ -78,7 +78,7 @@ class Desk:
     def _targets(self, request: Request) -> list[FileRecord]:
         """The workflows that are meant, with or without ``.json``."""
         project, _, workflow = request.target.partition("/")
-        records = list(self._ledger.files.get(project, {}).values())
+        records = self._ledger.files_of(project)
         if workflow:
             names = {workflow, f"{workflow}.json", f"{workflow}.JSON"}
             records = [record for record in records if record.path in names]

@@ -178,8 +178,8 @@ class Engine:
     def _scanned(self, event: Scanned, *, now: float, at: datetime) -> None:
         self._is_scanning = False
         self._scan_cost = event.took
-        forest = self._away.judged(event.forest, self.ledger.files)
-        for name in forest.projects.keys() | self.ledger.files.keys():
+        forest = self._away.judged(event.forest, self.store.lying)
+        for name in forest.projects.keys() | self.ledger.projects:
             tree = forest.projects.get(name)
             self.projects.look(name, now=now, at=at)
             was_there = self.projects[name].is_there
@@ -268,7 +268,7 @@ class Engine:
         if apart < before:
             self.intake.clock_was_set_back(before - apart)
         self._scan_due = now
-        self.ledger.changed.update(self.ledger.files)
+        self.ledger.changed.update(self.ledger.projects)
 
     def _scanning(self, now: float) -> Iterator[Effect]:
         if self._must_watch:

@@ -39,7 +39,7 @@ def from_results(reading: Reading, ledger: Ledger, project: Path, *, at: datetim
 
 def catch_up(ledger: Ledger, project: Path) -> None:
     """Another machine was at work on a project: what waits here, and that has finished, is not run."""
-    for record in list(ledger.files.get(project.name, {}).values()):
+    for record in ledger.files_of(project.name):
         job = ledger.jobs.get(record.job)
         if job is not None and job.post is Post.NONE and job.outcome is None:
             _compare(job, _unknown_runs(ledger, project, record.path), ledger)

@@ -126,15 +126,8 @@ class Intake:
         if not forest.is_there:
             return
         for project, tree in forest.projects.items():
-            known = self._ledger.files.get(project, {})
-            for path, stamp in tree.files.items():
-                record = known.get(path)
-                is_known = record is not None and not record.gone and record.stamp == stamp
-                if not is_known and self._plain.get((project, path)) != stamp:
-                    self.look((project, path), now=now)
-            for path in [path for path, record in known.items() if path not in tree.files and not record.gone]:
-                if tree.knows(path):
-                    self.look((project, path), now=now)
+            for path in tree.differences(self._ledger.store.stamps_of(project)):
+                self.look((project, path), now=now)
         for key in [key for key in self.arriving if key[0] not in forest.projects or key not in self._settling]:
             self.look(key, now=now)
 

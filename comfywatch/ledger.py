@@ -1,4 +1,4 @@
-"""The unfinished jobs and the known files, in memory and in the database at once.
+"""The unfinished jobs, in memory and in the database at once; the known files, which may be very many, in the latter.
 
 The daemon's thread alone has a ``Ledger``. Each change goes to the database's open transaction and marks its project,
 so that its ``status.yaml`` is written anew; durable is what was committed.
@@ -13,13 +13,14 @@ from datetime import datetime
 
 from loguru import logger
 
-from comfywatch.jobs import Job, JobState, Post, workflow_name
+from comfywatch.jobs import Job, JobState, Post
 from comfywatch.line import Round
-from comfywatch.names import folded
 from comfywatch.settling import Stamp
 from comfywatch.store import FileRecord, Store
 from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
 
+FILES_KEPT = 1024
+"""Paths of which it is remembered what is known: an event, a look and a reading ask for the same ones."""
 PROMPTS_KEPT = 256
 """Parsed prompts kept in memory; the others are read from the database when they are needed."""
 
@@ -27,9 +28,9 @@ PROMPTS_KEPT = 256
 class Ledger:
     """``jobs`` maps ids to unfinished jobs, ``active`` to those of them for which something is under way or due.
 
-    ``unexamined`` holds ids of pending jobs whose prompt is to be looked at. ``files`` maps projects to paths
-    to records; ``changed`` holds the projects whose ``status.yaml`` is to be written; ``on_hold`` the paths, each with
-    its project, beside which a person has put a ``.hold``.
+    ``unexamined`` holds ids of pending jobs whose prompt is to be looked at. ``projects`` are those that ever had a
+    workflow; ``changed`` holds those whose ``status.yaml`` is to be written; ``on_hold`` the paths, each with its
+    project, beside which a person has put a ``.hold``.
     """
 
     def __init__(self, store: Store) -> None:
@@ -43,12 +44,10 @@ class Ledger:
         for job in store.unfinished():
             self._keep(job)
         self._newest = max((job.first_seen for job in self.jobs.values()), default=None)
-        self.files: dict[str, dict[str, FileRecord]] = {}
-        self._twins: dict[tuple[str, str], set[str]] = {}
-        for record in store.files():
-            self._keep_file(record)
-        self.changed: set[str] = set(self.files)
+        self.projects: set[str] = set(store.projects())
+        self.changed: set[str] = set(self.projects)
         self.on_hold: set[tuple[str, str]] = set()
+        self._files: dict[tuple[str, str], FileRecord | None] = {}
 
     def add(self, job: Job, data: bytes, stamp: Stamp, dropped: Dropped | None = None) -> Job:
         """A new job, the latest of its path."""
@@ -92,27 +91,36 @@ class Ledger:
 
     def file(self, project: str, path: str) -> FileRecord | None:
         """What is known of a path."""
-        return self.files.get(project, {}).get(path)
+        key = project, path
+        if key not in self._files:
+            self._keep_file(key, self.store.file(project, path))
+        return self._files[key]
+
+    def files_of(self, project: str) -> list[FileRecord]:
+        """What is known of each path of a project."""
+        return self.store.files_of(project)
 
     def save_file(self, record: FileRecord) -> None:
         """What has become of a path."""
-        self._keep_file(record)
+        self._keep_file((record.project, record.path), record)
+        self.projects.add(record.project)
         self.store.save_file(record)
         self.changed.add(record.project)
 
     def move_file(self, old: FileRecord, *, project: str, path: str, stamp: Stamp, left_in: str = "") -> None:
         """A workflow was renamed or moved; its jobs go along. ``left_in``: see ``Store.move_file``."""
         moved = self.store.move_file(old, project=project, path=path, stamp=stamp, left_in=left_in)
-        self.files[old.project].pop(old.path, None)
-        self._keep_file(moved)
+        self._keep_file((old.project, old.path), None)
+        self._keep_file((project, path), moved)
+        self.projects.add(project)
         for job in self.unfinished_of(old.project, old.path):
             self._drop(job)
             self._keep(replace(job, project=project, path=path))
         self.changed |= {old.project, project}
 
     def twins(self, project: str, path: str) -> set[str]:
-        """Every known path whose outputs lie where those of ``path`` do, here or on a system that ignores case."""
-        return self._twins.get((project, folded(workflow_name(path))), set()) | {path}
+        """Every known path whose outputs lie where those of ``path`` do, and itself."""
+        return {*self.store.twins(project, path), path}
 
     def latest(self, record: FileRecord) -> Job | None:
         """The latest job of a path, finished or not."""
@@ -137,9 +145,11 @@ class Ledger:
         self._newest = max(self._newest, first_seen)
         return self._newest
 
-    def _keep_file(self, record: FileRecord) -> None:
-        self.files.setdefault(record.project, {})[record.path] = record
-        self._twins.setdefault((record.project, folded(workflow_name(record.path))), set()).add(record.path)
+    def _keep_file(self, key: tuple[str, str], record: FileRecord | None) -> None:
+        self._files.pop(key, None)
+        self._files[key] = record
+        if len(self._files) > FILES_KEPT:
+            del self._files[next(iter(self._files))]
 
     def _keep(self, job: Job) -> None:
         self._unfinished[job.project] += job.id not in self.jobs

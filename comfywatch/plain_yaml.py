@@ -78,14 +78,16 @@ def dump(value: Any, *, header: str = "") -> bytes:
     return ("".join(f"# {line}\n" for line in _clean(header).splitlines()) + _TIME.sub(r"\1:\2:\3Z", text)).encode()
 
 
-def line(key: str, value: Flow) -> str:
+def line(key: str, value: Flow) -> str | None:
     """``key: {…}`` on one line of a block: reads as what ``dump`` makes, and takes a tenth of the time.
 
-    Its own keys are plain words, its values text, numbers, times, and more of its kind.
+    Its own keys are plain words, its values text, numbers, times, and more of its kind. ``None`` for what does not go
+    on one line.
     """
     if len(key) > MAX_LINE_KEY:  # longer ones need a form of their own
-        return dump({key: value}).decode()
-    return f"{_scalar(key)}: {_scalar(value)}\n"
+        return None
+    whole = f"{_scalar(key)}: {_scalar(value)}"
+    return None if "\n" in whole else f"{whole}\n"
 
 
 def shown(value: Any) -> str:

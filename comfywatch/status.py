@@ -157,8 +157,9 @@ def _listed(places: Sequence[Place], listing: Listing) -> Iterator[str]:
 
 def row(path: str, plain: dict[str, Any]) -> str:
     """One workflow as it stands in the file: on one line where nothing is wrong with it."""
-    if isinstance(plain, plain_yaml.Flow):
-        return f"  {plain_yaml.line(path, plain)}"
+    line = plain_yaml.line(path, plain) if isinstance(plain, plain_yaml.Flow) else None
+    if line is not None:
+        return f"  {line}"
     return plain_yaml.dump({"workflows": {path: plain}}).decode().removeprefix("workflows:\n")
 
 

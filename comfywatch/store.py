@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from comfywatch.jobs import FINAL, Job, JobState, Post, Wish, workflow_name
+from comfywatch.names import folded
 from comfywatch.problems import Problem
 from comfywatch.progress import Pace
 from comfywatch.settling import Stamp
@@ -110,6 +111,11 @@ MIGRATIONS: tuple[str, ...] = (
         said TEXT NOT NULL,
         PRIMARY KEY (project, path, control)
     ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE files ADD COLUMN folder TEXT NOT NULL DEFAULT '';
+    UPDATE files SET folder = output_folder(path);
+    CREATE INDEX files_by_folder ON files (project, folder);
     """,
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
@@ -347,7 +353,7 @@ class Store:
         """A path that was taken, or what has become of it."""
         stamp = record.stamp
         self._write(
-            f"INSERT OR REPLACE INTO files ({_FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO files ({_FILE_COLUMNS}, folder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.project,
                 record.path,
@@ -359,6 +365,7 @@ class Store:
                 stamp.inode,
                 int(record.gone),
                 record.note,
+                output_folder(record.path),
             ),
         )
 
@@ -390,6 +397,32 @@ class Store:
         moved = replace(old, project=project, path=path, stamp=stamp, gone=False)
         self.save_file(moved)
         return moved
+
+    def file(self, project: str, path: str) -> FileRecord | None:
+        """What is known of a path."""
+        sql = f"SELECT {_FILE_COLUMNS} FROM files WHERE project = ? AND path = ?"
+        return next(map(_file_record, self._read(sql, (project, path))), None)
+
+    def files_of(self, project: str) -> list[FileRecord]:
+        """Every path of a project that was ever taken."""
+        return list(map(_file_record, self._read(f"SELECT {_FILE_COLUMNS} FROM files WHERE project = ?", (project,))))
+
+    def stamps_of(self, project: str) -> dict[str, Stamp | None]:
+        """Each known path of a project with what its file was like, ``None`` if it was gone."""
+        sql = "SELECT path, gone, size, mtime_ns, ctime_ns, inode FROM files WHERE project = ?"
+        return {
+            path: None if gone else Stamp(size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, inode=inode)
+            for path, gone, size, mtime_ns, ctime_ns, inode in self._read(sql, (project,))
+        }
+
+    def lying(self, project: str | None) -> int:
+        """How many workflows were there when they were last looked at, of one project or of all."""
+        return int(self._value(f"SELECT count(*) FROM files WHERE NOT gone AND {_OF_PROJECT}", (project, project)))
+
+    def twins(self, project: str, path: str) -> list[str]:
+        """The known paths whose outputs lie where those of ``path`` do, here or on a system that ignores case."""
+        sql = "SELECT path FROM files WHERE project = ? AND folder = ?"
+        return [row[0] for row in self._read(sql, (project, output_folder(path)))]
 
     def files(self) -> Iterator[FileRecord]:
         """Every path that was ever taken."""
@@ -536,10 +569,16 @@ class Store:
             return self._connection.execute(sql, tuple(values))
 
 
+def output_folder(path: str) -> str:
+    """Where the outputs of a workflow lie, the same for all paths that some system takes for one."""
+    return folded(workflow_name(path))
+
+
 def _connect(path: Path | str) -> sqlite3.Connection:
     with _using():
         connection = sqlite3.connect(path, isolation_level=None, timeout=10)
         try:
+            connection.create_function("output_folder", 1, output_folder, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -2000")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -76,6 +77,12 @@ class ProjectTree:
     def knows(self, path: str) -> bool:
         """Whether a path that is not in ``files`` is known to be missing."""
         return self.is_there and not any(path.startswith(f"{folder}/") for folder in self.unread)
+
+    def differences(self, known: Mapping[str, Stamp | None]) -> list[str]:
+        """The paths at which something else lies than what is known, which is ``None`` for what was gone."""
+        found = [path for path, stamp in self.files.items() if known.get(path) != stamp]
+        missed = (path for path, stamp in known.items() if stamp is not None and path not in self.files)
+        return found + [path for path in missed if self.knows(path)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

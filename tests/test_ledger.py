@@ -116,10 +116,10 @@ def test_after_a_restart_everything_unfinished_is_there_again(tmp_path: Path) ->
         store.commit()
         with closing(Store(tmp_path / "db")) as again:
             after = Ledger(again)
+            assert (after.projects, after.files_of("film")) == (before.projects, before.files_of("film"))
     assert after.jobs == {job.id: job for job in (posted, blocked, waiting)}
     assert set(after.active) == {posted.id}
     assert set(after.unexamined) == {waiting.id}
-    assert after.files == before.files
     assert after.changed == {"film"}
 
 
@@ -147,4 +147,5 @@ def test_memory_and_database_never_differ(happened: list[tuple[int, Fact, Wish |
                 expected = [job for job in unfinished.values() if job.path == path]
                 assert ledger.unfinished_of("film", path) == expected
         again = Ledger(store)
-        assert (again.jobs, again.active, again.files) == (ledger.jobs, ledger.active, ledger.files)
+        assert (again.jobs, again.active, again.projects) == (ledger.jobs, ledger.active, ledger.projects)
+        assert all(again.file("film", path) == ledger.file("film", path) for path in ("a.json", "b.json", "c.json"))

@@ -216,11 +216,12 @@ flows = st.dictionaries(names, scalars, max_size=4).map(Flow)
 
 @given(st.dictionaries(names, scalars | flows, max_size=4).map(Flow), whole_texts)
 def test_a_line_reads_as_what_is_dumped(value: Flow, key: str) -> None:
-    assert load(line(key, value)) == load(dump({key: value}))
+    on_one_line = line(key, value)
+    assert on_one_line is None or load(on_one_line) == load(dump({key: value}))
 
 
 @pytest.mark.parametrize(
     "text", ["yes", "No", "null", "~", "1", "1e3", "0o7", "12:30", "a: b", "a #b", "- a", "", " a"]
 )
 def test_what_could_be_taken_for_something_else_is_quoted_in_a_line(text: str) -> None:
-    assert load(line(text, Flow({"state": text}))) == {text: {"state": text}}
+    assert load(line(text, Flow({"state": text})) or "") == {text: {"state": text}}

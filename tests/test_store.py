@@ -155,6 +155,13 @@ def test_a_path_is_known_with_its_stamp_and_its_latest_job(store: Store) -> None
     assert store.projects() == ["film"]
 
 
+def test_what_was_there_last_is_counted_by_project_and_together(store: Store) -> None:
+    for path, gone in (("a.json", False), ("b.json", False), ("c.json", True)):
+        recorded(store, store.add_job(a_job(path=path), b""), gone=gone)
+    recorded(store, store.add_job(a_job(project="show"), b""))
+    assert [store.lying(project) for project in ("film", "show", "other", None)] == [2, 1, 0, 3]
+
+
 def test_the_listing_has_each_path_with_its_latest_job_newest_first(store: Store) -> None:
     old, new = store.add_job(a_job(), b""), store.add_job(a_job(), b"")
     other = store.add_job(a_job(path="b.json"), b"")

@@ -126,7 +126,7 @@ def _inventory(settings: Settings) -> Inventory | None:
 
 def _known(settings: Settings, forest: Forest) -> Iterator[checks.Finding]:
     """What the daemon knows of the projects, beside what lies there now."""
-    from comfywatch.away import DEVICES, is_another, lying
+    from comfywatch.away import DEVICES, is_another
     from comfywatch.commands.database import opened
     from comfywatch.effects import UNHEARD
     from comfywatch.ledger import Ledger
@@ -136,19 +136,19 @@ def _known(settings: Settings, forest: Forest) -> Iterator[checks.Finding]:
     try:
         with opened(settings) as store:
             ledger = Ledger(store)
+            known = Counter({name: store.lying(name) for name in store.projects()})
             unheard, devices = store.fact(UNHEARD) or {}, store.fact(DEVICES) or {}
     except Unusable as error:
         yield checks.problem("state", error.message, "look at that folder and its disk")
         return
-    known = {name: lying(records) for name, records in ledger.files.items()}
-    yield from checks.of_absence(settings.projects, is_there=forest.is_there, workflows=sum(map(len, known.values())))
+    yield from checks.of_absence(settings.projects, is_there=forest.is_there, workflows=known.total())
     if forest.is_there:
         waiting = Counter(job.project for job in ledger.jobs.values())
         trees = {name: forest.projects.get(name) for name in known}
         another = {
             name
             for name, tree in trees.items()
-            if tree is not None and is_another(tree, known=known[name], device=devices.get(name))
+            if tree is not None and is_another(tree, known=known.__getitem__, device=devices.get(name))
         }
         missing = {name: waiting[name] for name, tree in trees.items() if tree is None and waiting[name]}
         yield from checks.of_missing_projects(missing, another)

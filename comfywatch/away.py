@@ -22,7 +22,7 @@ ANOTHER_DISK = "the folder lies on another disk than before, and is empty: its o
 
 def is_another(tree: ProjectTree, *, known: Callable[[str], int], device: int | None) -> bool:
     """Whether a project is not the one that it was; ``device`` was its disk."""
-    return tree.is_there and not tree.files and device not in {None, tree.device} and known(tree.name) > 0
+    return tree.is_there and tree.is_empty and device not in {None, tree.device} and known(tree.name) > 0
 
 
 class Away:

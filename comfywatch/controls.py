@@ -52,14 +52,19 @@ class Controls:
         self._is_first_start = is_first_start
         self._notices: dict[str, tuple[str, ...]] = {}
 
-    def glance(self, project: str, path: str) -> None:
-        """A workflow was touched: if it came together with its ``hold``, it is not to run before the next scan."""
-        workflow = self._projects / project / WORKFLOWS / path
-        if any(look_at(hold) for hold in (workflow.with_suffix(".hold"), workflow.with_name(f"{workflow.name}.hold"))):
-            self._ledger.on_hold.add((project, path))
+    def glance(self, project: str, path: str) -> bool:
+        """A workflow was touched; true if files for it lie beside it, which a look is to find.
 
-    def look_through(self, forest: Forest, *, at: datetime) -> None:
-        """Heed what a scan found; the workflows that it found must have been taken."""
+        If it came together with its ``hold``, it is not to run before that look.
+        """
+        workflow = self._projects / project / WORKFLOWS / path
+        lying = {control for control in Control if _lies_beside(workflow, control)}
+        if Control.HOLD in lying:
+            self._ledger.on_hold.add((project, path))
+        return bool(lying)
+
+    def look_through(self, forest: Forest, *, at: datetime, is_last: bool = True) -> None:
+        """Heed what a look, or a part of one, found; the workflows that it found must have been taken."""
         if not forest.is_there:
             return
         concerned = (
@@ -68,7 +73,7 @@ class Controls:
         for tree in forest.projects.values():
             if tree.is_there and (tree.controls or tree.name in concerned):
                 self._look_at(tree, at=at)
-        self._is_first_start = False
+        self._is_first_start = self._is_first_start and not is_last
 
     def notices(self, project: str) -> tuple[str, ...]:
         """What is to be said of control files that are for no workflow."""
@@ -126,6 +131,11 @@ class Controls:
         self._ledger.store.save_heeded(heeded)
         self._ledger.changed.add(record.project)
         logger.bind(project=record.project, job=record.path).info("{} seen: {}", PurePosixPath(one.file).name, said)
+
+
+def _lies_beside(workflow: Path, control: Control) -> bool:
+    names = (f"{workflow.stem}.{control}", f"{workflow.name}.{control}")
+    return any(look_at(workflow.with_name(name)) for name in names)
 
 
 def _matched(files: Iterable[str], known: Mapping[str, FileRecord]) -> tuple[list[Lying], tuple[str, ...]]:

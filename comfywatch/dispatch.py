@@ -56,7 +56,8 @@ CLOCK_SECONDS = 5.0
 class Dispatcher:
     """``servers`` maps addresses without credentials to what is known of each.
 
-    Nothing is posted before ``knows_files``: which prompts in ComfyUI are ours shows only beside our files.
+    At the first start no ComfyUI is asked about jobs before ``knows_files``: which prompts there are ours shows only
+    beside our files.
     """
 
     def __init__(

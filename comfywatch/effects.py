@@ -60,7 +60,14 @@ class FindPackages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """To the scribe: read the project folders; answered by ``Scanned``."""
+    """To the scribe: a part of a look through the project folders; answered by ``Scanned``.
+
+    ``goes_on``: the next part of the look that is under way, else the first of a new one. ``in_full``: also where
+    nothing seems to have changed.
+    """
+
+    goes_on: bool = False
+    in_full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +163,11 @@ class PackagesFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
-    """What lies in the project folders; ``took`` in seconds."""
+    """What lies in the project folders, or in a part of them; ``took`` in seconds."""
 
     forest: Forest
     took: float
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

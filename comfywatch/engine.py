@@ -8,10 +8,9 @@ argument: ``now`` is monotonic, in seconds; ``at`` is UTC.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from loguru import logger
 
@@ -31,14 +30,12 @@ from comfywatch.effects import (
     Heard,
     PackagesFound,
     PreviewShown,
-    Scan,
     Scanned,
     StatusWritten,
     Touched,
     Unheard,
     Uploaded,
     WatchAdded,
-    WatchProjects,
     Woken,
 )
 from comfywatch.follow import Follower
@@ -46,17 +43,16 @@ from comfywatch.inherit import catch_up
 from comfywatch.intake import Intake, Pace
 from comfywatch.jobs import Fact, JobState
 from comfywatch.ledger import Ledger
+from comfywatch.lookout import Lookout
 from comfywatch.projects import MANIFESTS, Projects
 from comfywatch.prompts import digest_for
 from comfywatch.settings import Settings
 from comfywatch.shelf import Shelf
 from comfywatch.store import Store
 from comfywatch.submit import Rules, Submitter
-from comfywatch.tree import FolderStamp, Forest, to_watch
+from comfywatch.tree import Forest
 from comfywatch.workflow import Dropped
 
-SCAN_COST_FACTOR = 10
-"""A scan that an event asks for comes no sooner after the last than this many times what that one took."""
 CLOCK_JUMP = 10.0
 """Seconds by which the clocks may come apart between two rounds; if it is more, one of them was set or stood still."""
 FIRST_SCAN = "first scan"
@@ -105,18 +101,14 @@ class Engine:
             must_adopt=is_first_start,
             now=now,
         )
+        self.dispatcher.knows_files = not is_first_start
         self.desk = Desk(self.ledger, self.intake, self.dispatcher)
         self.controls = Controls(self.ledger, self.desk, settings.projects, is_first_start=is_first_start)
         self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher, self.controls)
         self._away = Away(store)
         self._read_invalid_again()
         self.has_scanned = False
-        self._scan_due = now
-        self._scan_cost = 0.0
-        self._is_scanning = False
-        self._watched: dict[str, FolderStamp] = {}
-        self._must_watch = True
-        self._left_out = 0
+        self.lookout = Lookout(rescan_seconds=settings.rescan_seconds, now=now)
         self._clocks_apart: float | None = None
 
     # --- events
@@ -129,7 +121,7 @@ class Engine:
             case Scanned():
                 self._scanned(event, now=now, at=at)
             case WatchAdded():
-                self._scan_due = now
+                self.lookout.look_soon(now=now)
             case Woken():
                 self.desk.wake()
             case Heard():
@@ -171,46 +163,49 @@ class Engine:
             self.projects.look(key[0], now=now, at=at)
             if self.projects[key[0]].is_ours:
                 self.intake.look(key, now=now)
-                self.controls.glance(*key)
+                if self.controls.glance(*key):
+                    self.lookout.look_soon(now=now)
         else:
-            self._scan_due = min(self._scan_due, now + SCAN_COST_FACTOR * self._scan_cost)
+            self.lookout.was_told(is_all=event.path == self.settings.projects, now=now)
 
     def _scanned(self, event: Scanned, *, now: float, at: datetime) -> None:
-        self._is_scanning = False
-        self._scan_cost = event.took
-        forest = self._away.judged(event.forest, self.store.lying)
-        for name in forest.projects.keys() | self.ledger.projects:
-            tree = forest.projects.get(name)
-            self.projects.look(name, now=now, at=at)
-            was_there = self.projects[name].is_there
-            if self.projects.saw(name, tree):
-                self.ledger.changed.add(name)
-            if self.projects[name].is_there and not was_there:
-                self.dispatcher.is_back(name)
-        self._choose_what_to_watch(forest)
+        """A part of a look; what it found is taken up before the next part is looked for."""
+        event = replace(event, forest=self._away.judged(event.forest, self.store.lying))
+        self.lookout.saw(event)
+        for name in event.forest.projects:
+            self._saw_project(name, now=now, at=at)
+        self._catch_up()
+        self._take_up(event.forest, now=now, at=at, is_last=event.is_last)
+        if event.is_last:
+            self._looked_through(event.forest, now=now, at=at)
+
+    def _take_up(self, forest: Forest, *, now: float, at: datetime, is_last: bool) -> None:
+        ours = {name: tree for name, tree in forest.projects.items() if self.projects[name].is_ours}
+        self.intake.look_through(replace(forest, projects=ours), now=now)
+        self.intake.take(now=now, at=at)
+        self.controls.look_through(replace(forest, projects=ours), at=at, is_last=is_last)
+        self.dispatcher.poster.looked_through |= forest.projects.keys()
+
+    def _saw_project(self, name: str, *, now: float, at: datetime) -> None:
+        self.projects.look(name, now=now, at=at)
+        was_there = self.projects[name].is_there
+        if self.projects.saw(name, self.lookout.trees.get(name)):
+            self.ledger.changed.add(name)
+        if self.projects[name].is_there and not was_there:
+            self.dispatcher.is_back(name)
+
+    def _looked_through(self, forest: Forest, *, now: float, at: datetime) -> None:
+        """The last part was taken up: what was not found is not there."""
+        for name in self.ledger.projects - self.lookout.trees.keys():
+            self._saw_project(name, now=now, at=at)
         self.board.misplaced = (*forest.notices, *self.projects.notices_of_others())
         self.dispatcher.files_changed(now=now)
         if self.shelf.has_changed():
             self.dispatcher.mend_again(now=now)
-        self._catch_up()
-        ours = {name: tree for name, tree in forest.projects.items() if self.projects[name].is_ours}
-        self.intake.look_through(replace(forest, projects=ours), now=now)
-        self.intake.take(now=now, at=at)
-        self.controls.look_through(replace(forest, projects=ours), at=at)
+        self.dispatcher.poster.looked_through |= self.ledger.projects
         if not self.has_scanned:
             self.has_scanned = self.dispatcher.knows_files = True
             self.store.save_fact(FIRST_SCAN, at.isoformat())
-
-    def _choose_what_to_watch(self, forest: Forest) -> None:
-        before = {path: stamp.inode for path, stamp in self._watched.items()}
-        self._watched = to_watch(forest)
-        self._must_watch = self._must_watch or before != {path: stamp.inode for path, stamp in self._watched.items()}
-        watched = {PurePosixPath(folder).parts[0] for folder in self._watched}
-        left_out = sum(bool(tree.folders) for tree in forest.projects.values()) - len(watched)
-        if left_out > self._left_out:
-            every = self.settings.rescan_seconds
-            logger.info("projects too many to be watched: {}; changes in them are seen every {} s", left_out, every)
-        self._left_out = left_out
 
     def _catch_up(self) -> None:
         """What another machine has finished in projects that are ours now is not run again."""
@@ -227,13 +222,13 @@ class Engine:
         self.intake.take(now=now, at=at)
         if settled := self.projects.take(now=now):
             self.ledger.changed.update(settled)
-            self._scan_due = now
+            self.lookout.look_soon(now=now)
         self.desk.serve(now=now, at=at)
-        return [*self._scanning(now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
+        return [*self.lookout.plan(now=now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
 
     def look_again(self, *, now: float) -> None:
         """Look at everything anew: the folders, each manifest, and what each ComfyUI has."""
-        self._scan_due = now
+        self.lookout.look_soon(now=now, in_full=True)
         for project in list(self.projects):
             self.ledger.changed.add(self.projects.read(project.name).name)
         for server in self.dispatcher.servers:
@@ -242,14 +237,13 @@ class Engine:
     def next_due(self, *, now: float) -> float:
         """When ``plan`` has something to do even if nothing happens."""
         times = [self.dispatcher.next_due(now=now), self.board.next_due(), self.desk.next_due()]
-        if not self._is_scanning:
-            times.append(self._scan_due)
+        times.append(self.lookout.next_due(now=now))
         times += [due for due in (self.intake.next_due(), self.projects.next_due()) if due is not None]
         return min(times)
 
     def is_done(self) -> bool:
         """For ``run --once``: nothing is pending, queued or running but what is held."""
-        if not self.has_scanned or not self.intake.is_idle or self._is_scanning:
+        if not self.has_scanned or not self.intake.is_idle or self.lookout.is_looking:
             return False
         return self.dispatcher.is_idle() and not self.desk.is_asked()
 
@@ -267,18 +261,8 @@ class Engine:
         logger.info("the clock was set, or this machine slept: {} s", round(apart - before))
         if apart < before:
             self.intake.clock_was_set_back(before - apart)
-        self._scan_due = now
+        self.lookout.look_soon(now=now, in_full=True)
         self.ledger.changed.update(self.ledger.projects)
-
-    def _scanning(self, now: float) -> Iterator[Effect]:
-        if self._must_watch:
-            self._must_watch = False
-            names = frozenset(PurePosixPath(folder).parts[0] for folder in self._watched)
-            yield WatchProjects(names=names, folders=frozenset(self._watched))
-        if self._scan_due <= now and not self._is_scanning:
-            self._is_scanning = True
-            self._scan_due = now + self.settings.rescan_seconds
-            yield Scan()
 
     def _read_invalid_again(self) -> None:
         """A newer comfywatch may read what an older one called invalid."""

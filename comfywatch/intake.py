@@ -126,9 +126,13 @@ class Intake:
         if not forest.is_there:
             return
         for project, tree in forest.projects.items():
-            for path in tree.differences(self._ledger.store.stamps_of(project)):
+            to_look = tree.to_look
+            if to_look is None:
+                to_look = tuple(tree.differences(self._ledger.store.stamps_of(project)))
+            for path in to_look:
                 self.look((project, path), now=now)
-        for key in [key for key in self.arriving if key[0] not in forest.projects or key not in self._settling]:
+        names = forest.names or forest.projects
+        for key in [key for key in self.arriving if key[0] not in names or key not in self._settling]:
             self.look(key, now=now)
 
     def _saw(self, key: Key, stamp: Stamp, *, now: float) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from loguru import logger
@@ -47,9 +47,11 @@ from comfywatch.package_search import find_packages
 from comfywatch.published import PUBLISHED
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
+from comfywatch.settling import Stamp
 from comfywatch.sheet import write_sheet
-from comfywatch.store import Damaged, Unavailable
-from comfywatch.tree import Forest, read_forest
+from comfywatch.store import Damaged, Store, Unavailable
+from comfywatch.survey import Known, Survey
+from comfywatch.tree import Forest
 from comfywatch.uploads import Uploader
 from comfywatch.watching import Watching
 from comfywatch.workers import Workers
@@ -74,6 +76,7 @@ class Performer:
         self._scribe = Workers(1, name="scribe")
         self._of_thread = threading.local()
         self._tidied: set[str] = set()
+        self._survey = Survey(settings.projects, allow_links=settings.allow_links)
         self._collecting: set[tuple[int, str]] = set()
         self._watching = Watching(settings, answer, is_ours=_is_ours)
 
@@ -101,6 +104,7 @@ class Performer:
                 self._collect(effect)
             case WatchProjects():
                 self._watching.perform(effect)
+                self._survey.watched = self._watching.told
             case Listen():
                 self._listen(effect)
             case WriteStatus() | WriteFile() | ShowLive() | ShowPreview():
@@ -115,7 +119,7 @@ class Performer:
             case FindPackages():
                 self._workers.perform(lambda: self._answer(self._packages(effect)))
             case Scan():
-                self._scribe.perform(self._scan)
+                self._scribe.perform(lambda: self._scan(effect))
 
     def _write(self, effect: WriteStatus | WriteFile | ShowLive | ShowPreview) -> None:
         match effect:
@@ -199,14 +203,18 @@ class Performer:
         comfy = self._client(effect.url) if effect.answers else None
         return PackagesFound(url=effect.url, packages=find_packages(comfy, effect.comfyui_path))
 
-    def _scan(self) -> None:
+    def _scan(self, effect: Scan) -> None:
         start = time.monotonic()
+        if not effect.goes_on:
+            self._survey.give_up()
         try:
-            forest = read_forest(self._settings.projects, allow_links=self._settings.allow_links)
+            with _known_files(self._settings.database) as known:
+                forest, is_last = self._survey.part(known, now_ns=time.time_ns(), in_full=effect.in_full)
         except OSError as error:
             logger.warning("the projects cannot be looked through ({}); trying again", error)
-            forest = Forest(is_there=False)
-        self._answer(Scanned(forest=forest, took=time.monotonic() - start))
+            self._survey.give_up()
+            forest, is_last = Forest(is_there=False), True
+        self._answer(Scanned(forest=forest, took=time.monotonic() - start, is_last=is_last))
 
     def _written(self, effect: WriteStatus) -> StatusWritten:
         """The first write of a project removes what a kill left there; no other write is under way then."""
@@ -225,6 +233,25 @@ def written(effect: WriteStatus, database: Path) -> StatusWritten:
     except (OSError, Unavailable, Damaged) as reason:
         error = reason
     return StatusWritten(project=effect.project, error=error, took=time.thread_time() - start)
+
+
+@contextmanager
+def _known_files(database: Path) -> Iterator[Known]:
+    """What the database knows, read beside the thread that writes it; nothing while it cannot be read."""
+    try:
+        store = Store(database, may_be_newer=True)
+    except (Unavailable, Damaged):
+        yield lambda _: None
+        return
+
+    def known(project: str) -> dict[str, Stamp | None] | None:
+        try:
+            return store.stamps_of(project)
+        except (Unavailable, Damaged):
+            return None
+
+    with closing(store):
+        yield known
 
 
 def _write(path: Path, data: bytes) -> None:

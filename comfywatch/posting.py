@@ -25,7 +25,10 @@ EXAMINED_AT_ONCE = 25
 
 
 class Poster:
-    """Keeps the lines of the jobs that wait, one for each ComfyUI. ``max_in_flight``: ``None`` is ``auto``."""
+    """Keeps the lines of the jobs that wait, one for each ComfyUI. ``max_in_flight``: ``None`` is ``auto``.
+
+    Of a project nothing is posted before it is one of ``looked_through``: files may have gone while nobody looked.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Poster:
         self._submitter = submitter
         self._follower = follower
         self._max_in_flight = max_in_flight
+        self.looked_through: set[str] = set()
         self._turns: dict[str, int] = {}
         self._lines: dict[str, Line] = {}
         self._uploading: dict[int, tuple[InputFile, ...]] = {}
@@ -100,7 +104,10 @@ class Poster:
         def standing(job_id: int) -> Standing:
             return self._standing(job_id, server, now)
 
-        heads = self._line(server).heads(room, standing, waits=lambda project: bool(self._projects.waits_for(project)))
+        def waits(project: str) -> bool:
+            return project not in self.looked_through or bool(self._projects.waits_for(project))
+
+        heads = self._line(server).heads(room, standing, waits=waits)
         return [self._ledger.jobs[job_id] for job_id in heads]
 
     def _standing(self, job_id: int, server: Server, now: float) -> Standing:

@@ -47,7 +47,7 @@ class Sheet:
 
 def write_sheet(sheet: Sheet, folder: Path, *, database: Path) -> None:
     """The file, whole; raises ``OSError``, ``store.Unavailable`` or ``store.Damaged``."""
-    with open_folder(folder) as project, closing(Store(database)) as store:
+    with open_folder(folder) as project, closing(Store(database, may_be_newer=True)) as store:
         listing = _Listing(sheet, store)
         data = status.rendered(sheet.project, listing, at=sheet.at, next_within=sheet.next_within)
         project.write_whole(STATUS, data)

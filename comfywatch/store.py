@@ -201,13 +201,16 @@ _UNFINISHED = ", ".join(f"'{state}'" for state in JobState if state not in FINAL
 
 
 class Store:
-    """The open database; raises ``NewerSchema``, ``Damaged`` or ``Unavailable`` when it cannot be used."""
+    """The open database; raises ``NewerSchema``, ``Damaged`` or ``Unavailable`` when it cannot be used.
 
-    def __init__(self, path: Path | str) -> None:
+    ``may_be_newer``: for who reads it beside the daemon that has had it open since before a newer comfywatch came.
+    """
+
+    def __init__(self, path: Path | str, *, may_be_newer: bool = False) -> None:
         self._connection = _connect(path)
         try:
             with _using():
-                self._migrate()
+                self._migrate(may_be_newer=may_be_newer)
                 self._check()
         except BaseException:
             self._connection.close()
@@ -519,9 +522,9 @@ class Store:
 
     # --- how
 
-    def _migrate(self) -> None:
+    def _migrate(self, *, may_be_newer: bool) -> None:
         """Apply what is missing, one process at a time."""
-        if self._schema() == len(MIGRATIONS):
+        if self._schema() == len(MIGRATIONS) or (may_be_newer and self._schema() > len(MIGRATIONS)):
             return
         self._connection.execute("BEGIN IMMEDIATE")
         version = self._schema()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from comfywatch.files import is_link, stamp_of
@@ -44,15 +44,24 @@ _OURS = frozenset({"status.yaml", "index.html", "outputs"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderStamp:
-    """``inode`` tells a folder from another one that has its name now."""
+    """``inode`` and ``device`` tell a folder from another one that has its name now."""
 
     inode: int
     mtime_ns: int
+    device: int = 0
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What stays while it is the same folder."""
+        return self.device, self.inode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectTree:
     """One project as it lay on the disk; ``files`` maps paths below ``workflows/`` to stamps.
+
+    ``to_look``, where it is known, are the paths at which something else lies than what the database knows; then
+    ``files`` is empty, and ``left_out`` is how many there are.
 
     ``is_there`` is false where the folder or its ``workflows/`` is missing or cannot be read: then nothing is known of
     its files, and none of them counts as removed. ``unread`` names the folders below ``workflows/`` of which the same
@@ -68,11 +77,23 @@ class ProjectTree:
     folders: dict[str, FolderStamp] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
     device: int = 0
+    has_links: bool = False
+    left_out: int = 0
+    to_look: tuple[str, ...] | None = None
 
     @property
     def changed_ns(self) -> int:
-        """When something was last put into it or taken out."""
-        return max((stamp.mtime_ns for stamp in self.folders.values()), default=0)
+        """When something was last put into it or taken out, beside what we write."""
+        return max((stamp.mtime_ns for path, stamp in self.folders.items() if path != "."), default=0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no workflow."""
+        return not self.files and not self.left_out
+
+    def without_files(self) -> ProjectTree:
+        """The same, with no more than how many files there are."""
+        return replace(self, files={}, left_out=self.left_out + len(self.files))
 
     def knows(self, path: str) -> bool:
         """Whether a path that is not in ``files`` is known to be missing."""
@@ -87,9 +108,13 @@ class ProjectTree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
-    """All projects; ``is_there`` is false where ``projects/`` itself is missing, unreadable or empty."""
+    """All projects; ``is_there`` is false where ``projects/`` itself is missing, unreadable or empty.
+
+    Of a look in parts, ``projects`` holds those of one part, and ``names`` are of all.
+    """
 
     is_there: bool
+    names: tuple[str, ...] = ()
     projects: dict[str, ProjectTree] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
@@ -107,6 +132,12 @@ def is_too_deep(path: PurePosixPath) -> bool:
 def read_forest(projects: Path, *, allow_links: tuple[Path, ...] = ()) -> Forest:
     """Everything below ``projects/``; ``allow_links`` are folders elsewhere that links may lead to."""
     reach = Reach(projects=projects, allow_links=allow_links)
+    root = read_root(projects)
+    return replace(root, projects={name: read_project(projects / name, reach) for name in root.projects})
+
+
+def read_root(projects: Path) -> Forest:
+    """What lies in ``projects/`` itself: of each project no more than that there is a folder."""
     try:
         with os.scandir(projects) as entries:
             listed = [entry for entry in entries if not _is_passed_over(entry)]
@@ -115,9 +146,15 @@ def read_forest(projects: Path, *, allow_links: tuple[Path, ...] = ()) -> Forest
     folders = [entry.name for entry in listed if _is_project(entry)]
     return Forest(
         is_there=bool(folders),
-        projects={name: read_project(projects / name, reach) for name in sorted(folders)},
+        projects={name: ProjectTree(name=name, is_there=False) for name in sorted(folders)},
         notices=tuple(sorted(filter(None, map(beside_projects, listed)))),
     )
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    """What people keep in a project's own folder; raises ``OSError``."""
+    with open_folder(folder) as project, project.entries() as entries:
+        return frozenset(entry.name for entry in entries if not _is_passed_over(entry) and entry.name not in _OURS)
 
 
 def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
@@ -126,9 +163,9 @@ def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
         with open_folder(folder) as project, project.entries() as entries:
             listed = [entry for entry in entries if not _is_passed_over(entry) and entry.name not in _OURS]
             notices = [misplaced(entry, f"{WORKFLOWS}/") for entry in listed if looks_dropped(entry)]
-            folders = {".": FolderStamp(inode=project.own_status().st_ino, mtime_ns=0)}
+            folders = {".": folder_stamp(project.own_status())}
             if any(entry.name == INPUTS and entry.is_dir(follow_symlinks=False) for entry in listed):
-                folders[INPUTS] = _folder_stamp(project.status(INPUTS))
+                folders[INPUTS] = folder_stamp(project.status(INPUTS))
     except OSError:
         return ProjectTree(name=folder.name, is_there=False)
     walk = _Walk(reach or Reach(projects=folder.parent), folder)
@@ -143,6 +180,7 @@ def read_project(folder: Path, reach: Reach | None = None) -> ProjectTree:
         folders=folders | walk.folders,
         controls=tuple(walk.controls),
         device=walk.device,
+        has_links=walk.has_links,
     )
 
 
@@ -172,6 +210,7 @@ class _Walk:
 
     def __init__(self, reach: Reach, project: Path) -> None:
         self.has_root = False
+        self.has_links = False
         self.files: dict[str, Stamp] = {}
         self.notices: list[str] = []
         self.unread: list[str] = []
@@ -203,7 +242,7 @@ class _Walk:
         is_behind = place[0] != self._reach.projects
         with entered(place) as folder, folder.entries() as entries:
             if not is_behind:
-                self.folders[str(WORKFLOWS / below)] = _folder_stamp(folder.own_status())
+                self.folders[str(WORKFLOWS / below)] = folder_stamp(folder.own_status())
             if not below.parts:
                 self.device = folder.own_status().st_dev
             names: list[str] = []
@@ -246,6 +285,7 @@ class _Walk:
             self._say(path, "is not read: its name is not UTF-8; rename it")
             return
         is_link = _is_link(entry)
+        self.has_links |= is_link
         try:
             stamp = self._reach.stamp(self._root / path) if is_link else _stamp_of(entry)
         except OSError:
@@ -259,6 +299,7 @@ class _Walk:
 
     def _link(self, path: PurePosixPath, *, is_behind: bool) -> None:
         """A link that may be meant as a folder of workflows; ``is_behind`` another one that was followed."""
+        self.has_links = True
         try:
             place = self._reach.led_to(self._root / path)
             with entered(place):
@@ -282,8 +323,9 @@ class _Walk:
         self.notices.append(f"{readable(shown)} {what}")
 
 
-def _folder_stamp(status: os.stat_result) -> FolderStamp:
-    return FolderStamp(inode=status.st_ino, mtime_ns=status.st_mtime_ns)
+def folder_stamp(status: os.stat_result) -> FolderStamp:
+    """What is kept of a folder's state to see later whether something was put into it or taken out."""
+    return FolderStamp(inode=status.st_ino, mtime_ns=status.st_mtime_ns, device=status.st_dev)
 
 
 def _stamp_of(entry: os.DirEntry[str]) -> Stamp | None:

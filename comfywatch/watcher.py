@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import queue
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -85,6 +85,11 @@ class Watcher:
     def stop(self) -> None:
         """End the thread."""
         self._events.stop()
+
+    @property
+    def watched(self) -> Collection[Path]:
+        """The folders in which each change is told."""
+        return () if _IS_RECURSIVE else self._watched.keys()
 
     def watch(self, projects: Path, names: Iterable[str], folders: Iterable[str] = ()) -> bool:
         """Watch exactly these projects below ``projects``; true if a watch was added.

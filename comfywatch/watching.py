@@ -29,6 +29,8 @@ OF_ALL = ""
 class Watching:
     """Answers with ``Touched`` for what may have changed, and ``Unheard`` when other projects than before are not told
     of.
+
+    ``told`` are the folders, by their paths below ``projects/``, in which each change is told, whoever makes it.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Watching:
         self._mounts = mounts
         self._said: set[str] = set()
         self._unheard: dict[str, str] | None = None
+        self.told: frozenset[str] = frozenset()
         self._watcher = Watcher(
             lambda path: answer(Touched(path=path)), is_ours=is_ours, overflowed=self._missed_events
         )
@@ -59,12 +62,15 @@ class Watching:
         """Watch exactly these projects, as far as that is of use."""
         if not self._is_on:
             return
-        deaf = self._deaf(effect.names)
+        silent = unheard(self._settings.projects, effect.names, mounted(self._mounts))
+        deaf = silent if self._settings.watch is Watch.AUTO else {}
         names = effect.names - deaf.keys()
         folders = {folder for folder in effect.folders if folder.partition("/")[0] in names}
         added = self._watcher.watch(self._settings.projects, names, folders)
         refused = {self._project(folder): _why(error) for folder, error in self._watcher.refused.items()}
         self._tell({**{name: f"on {kind} not every change is told" for name, kind in deaf.items()}, **refused})
+        below = (folder.relative_to(self._settings.projects).as_posix() for folder in self._watcher.watched)
+        self.told = frozenset(path for path in below if path.partition("/")[0] not in silent)
         if added:
             self._answer(WatchAdded())
 
@@ -75,11 +81,6 @@ class Watching:
             self._tell({OF_ALL: _why(error)})
             return False
         return True
-
-    def _deaf(self, names: frozenset[str]) -> dict[str, str]:
-        if self._settings.watch is not Watch.AUTO:
-            return {}
-        return unheard(self._settings.projects, names, mounted(self._mounts))
 
     def _project(self, folder: Path) -> str:
         parts = folder.relative_to(self._settings.projects).parts

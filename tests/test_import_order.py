@@ -21,10 +21,10 @@ _ORDER = """
     link_rules value_rules input_rules validation node_errors refusal
     packages model_links wanted core_nodes references mends package_search shelf
     jobs hints outline workflow saved prompts reading history endings decide line overtime submission status live
-    store ledger collect past inherit away intake
+    store ledger survey collect past inherit away intake
     chains inputs origin neighbours sheet asks asker effects published uploads listener inotify watcher watching
     performer projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
-    desk controls board engine trouble daemon
+    desk controls board lookout engine trouble daemon
     doctor demo commands cli __main__
 """
 ORDER = _ORDER.split()

@@ -76,8 +76,8 @@ class Board:
                     self._life_due.pop(project, None)
 
     def write_all(self, *, now: float, at: datetime, is_stopping: bool = False) -> Iterator[WriteStatus]:
-        """The files of all projects."""
-        for project in filter(self._is_to_be_written, self._ledger.projects):
+        """The files of all projects, first of those in which something is to be done."""
+        for project in sorted(filter(self._is_to_be_written, self._ledger.projects), key=self._is_at_rest):
             yield self.write(project, now=now, at=at, is_stopping=is_stopping)
 
     def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:
@@ -125,6 +125,9 @@ class Board:
             if project not in self._writing and self._is_to_be_written(project)
         ]
         return min([*times, *self._life_due.values()], default=math.inf)
+
+    def _is_at_rest(self, project: str) -> bool:
+        return not self._ledger.unfinished_in(project)
 
     def _is_to_be_written(self, project: str) -> bool:
         """Whether it is there and ours, as far as it was looked at: before, its file may tell of another machine."""

@@ -35,6 +35,8 @@ SHORTEST_WAIT = 0.005
 """Seconds between two rounds in which nothing was to be done and nothing happens."""
 STOP_SECONDS = 0.4
 """How long a stop waits for downloads and writes under way; they are taken up at the next start."""
+LAST_WORDS_SECONDS = 2.0
+"""For each ``status.yaml`` to say that nobody is at work; of hundreds, the last say it by ``next_update_by``."""
 BATCH = 500
 """Events that are taken in before what they led to is committed."""
 TELL_SECONDS = 60.0
@@ -235,7 +237,7 @@ class Daemon:
         return None
 
     def _last_words(self) -> None:
-        """Every project's ``status.yaml`` says that nobody is at work."""
+        """Every project's ``status.yaml`` says that nobody is at work, as far as there is time for that."""
         if self._engine is None:
             return
         with suppress(Unavailable, Damaged):
@@ -243,6 +245,8 @@ class Daemon:
             now, at = time.monotonic(), datetime.now(UTC)
             for effect in self._engine.board.write_all(now=now, at=at, is_stopping=True):
                 written(effect, self._settings.database)
+                if time.monotonic() - now > LAST_WORDS_SECONDS:
+                    return
 
     @contextmanager
     def _locked(self) -> Iterator[Lock]:

@@ -116,8 +116,7 @@ class Hearing:
         self.meters.forget_others()
         self._ledger.changed.update(self.meters.to_write(now=now))
         for job in self.meters.to_look(now=now):
-            server = self._servers.of(job, now=now)
-            server.next_look = min(server.next_look, now)
+            self._servers.of(job, now=now).hinted(now=now)
         yield from self._listen
         self._listen.clear()
         yield from self._show_previews(now=now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from comfywatch.asks import Answer, Ask, Installed, Lying, Peek, Probe, Refresh
+from comfywatch.asks import Answer, Ask, Installed, Look, Lying, Peek, Probe, Refresh
 from comfywatch.comfy_errors import Busy, CutOff, NotComfy, Unreachable
 from comfywatch.effects import FindPackages
 from comfywatch.inventory import Inventory, Mode
@@ -24,6 +24,8 @@ from comfywatch.settling import Stamp
 FIRST_LOOK_PAUSE = 0.02
 LOOK_GROWTH = 1.2
 LOOK_COST_FACTOR = 10
+HINTED_COST_FACTOR = 2
+"""The same where something seems to have happened: in a flood of small jobs that is all the time."""
 LONGEST_GAP = 60.0
 """Seconds between two looks at the queue, or twice the pause between them: after more, nobody knows what happened."""
 SHORT_STANDSTILL = 1.0
@@ -77,6 +79,9 @@ class Server:
     look_cost: float = 0.0
     look_asked: float = 0.0
     """When the newest look was asked for: what it says is not older."""
+    last_look: float = -math.inf
+    is_hinted: bool = False
+    """Whether something happened, as it seems, after the look that is under way was asked for."""
     standstill: Standstill = field(default_factory=Standstill)
     down_since: float | None = None
     recent: list[float] = field(default_factory=list)
@@ -111,10 +116,18 @@ class Server:
         self.look_pause = FIRST_LOOK_PAUSE
         self.next_look = min(self.next_look, now + self._shortest_pause())
 
+    def hinted(self, *, now: float) -> None:
+        """Something seems to have happened: look at once, and once more if a look is under way that may not see it."""
+        self.look_pause = FIRST_LOOK_PAUSE
+        self.next_look = max(now, self.last_look + HINTED_COST_FACTOR * self.look_cost)
+        self.is_hinted = Look in self.asking
+
     def looked(self, *, took: float, now: float) -> None:
         """A look is done: the next is a little later."""
         self.look_cost = took
-        self.next_look = now + self._shortest_pause()
+        self.last_look = now
+        self.next_look = now + (HINTED_COST_FACTOR * took if self.is_hinted else self._shortest_pause())
+        self.is_hinted = False
         self.look_pause = min(self.look_pause * LOOK_GROWTH, self.link.poll_seconds)
 
     def saw_queue(

@@ -6,6 +6,7 @@ A link that stays in its project may be read through; so may one that leads to w
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -355,6 +356,20 @@ def test_a_link_in_the_run_folder_is_replaced_and_not_written_through(
         assert fetch(film) == ""
     assert not (run / name).is_symlink()
     assert (run / "a_001_x.png").read_bytes() == b"picture"
+
+
+def test_a_run_folder_is_made_durable_whoever_made_it(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt before this one may have made it, and failed or been killed before it was durable."""
+    if not BY_DESCRIPTOR:
+        pytest.skip("this system has no descriptors of folders")
+    with open_folder(film, "outputs", "a", "001", make=True):
+        pass
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    with open_folder(film, "outputs", "a", "001", make=True) as run:
+        run.sync()
+    folder = film / "outputs" / "a" / "001"
+    assert synced == [folder.stat().st_ino, folder.parent.stat().st_ino]
 
 
 def test_the_status_is_not_written_through_a_link(way: None, film: Path, elsewhere: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class DaemonProcess:
     """The daemon's process, as people run it; ``faults`` says how it failed, where it was not killed by us."""
 
     def __init__(self, root: Path, url: str, **settings: Any) -> None:
-        root.mkdir()
+        root.mkdir(exist_ok=True)
         self.root = root
         self.faults: list[str] = []
         self._config = root / "config.yaml"

@@ -42,19 +42,19 @@ def archive(url: str, colors: Iterator[int], *, workflows: int, projects: int) -
             time.sleep(IDLE_SECONDS)
             after = stage.usage()
             idle = (after.cpu - before.cpu) / (time.perf_counter() - begun)
-        rescan, find = _rescan(stage, url, idle), _find(stage.root / "projects")
-        return {
-            "workflows": workflows,
-            "projects": projects,
-            "start_to_first_post_s": round(posted - start, 2),
-            "start_to_quiet_s": round(settled - start, 1),
-            "idle_cpu_percent": round(idle * 100, 2),
-            "memory_mib": round(after.memory, 1),
-            "threads": after.threads,
-            "rescan_ms": round(rescan * 1000, 1),
-            "find_ms": round(find * 1000, 1),
-            "rescan_ratio_to_find": round(rescan / find, 2),
-        }
+        rescan, find = _rescan(stage.root, url, idle), _find(stage.root / "projects")
+    return {
+        "workflows": workflows,
+        "projects": projects,
+        "start_to_first_post_s": round(posted - start, 2),
+        "start_to_quiet_s": round(settled - start, 1),
+        "idle_cpu_percent": round(idle * 100, 2),
+        "memory_mib": round(after.memory, 1),
+        "threads": after.threads,
+        "rescan_ms": round(rescan * 1000, 1),
+        "find_ms": round(find * 1000, 1),
+        "rescan_ratio_to_find": round(rescan / find, 2),
+    }
 
 
 def fill(root: Path, *, workflows: int, projects: int) -> None:
@@ -97,9 +97,9 @@ def _finished(store: Store, file: Path, number: int, *, at: datetime) -> None:
     store.save_file(FileRecord(project=project, path=file.name, digest=digest, job=job.id, stamp=stamp))
 
 
-def _rescan(stage: Stage, url: str, idle: float) -> float:
+def _rescan(root: Path, url: str, idle: float) -> float:
     """Seconds of CPU that one look through the folders costs: what a daemon needs that looks often, less idling."""
-    again = Stage(stage.root, url, rescan_seconds=OFTEN_SECONDS)
+    again = Stage(root, url, rescan_seconds=OFTEN_SECONDS)
     with again.at_work():
         _until_quiet(again, allowed=1.0)
         before, begun = again.usage().cpu, time.perf_counter()

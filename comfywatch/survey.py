@@ -9,6 +9,7 @@ knows: only the differences are told.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -136,7 +137,7 @@ class Survey:
 
     def _stamp(self, name: str, path: str) -> FolderStamp | None:
         try:
-            return folder_stamp((self._projects / name / path).lstat())
+            return folder_stamp(os.lstat(f"{self._projects}/{name}/{path}"))
         except OSError:
             return None
 

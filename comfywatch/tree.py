@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +37,8 @@ MAX_DEPTH = 32
 MAX_PATH_BYTES = 1000
 """Of a path below ``workflows/``: most systems open paths of 4096 bytes, some of 1024."""
 TOO_DEEP = "is not read: it lies too deep or its path is too long; move it up"
+MAX_PLAIN = 2 * MAX_DEPTH - 1
+"""Characters of a path that is certainly neither too deep nor too long."""
 MAX_SHOWN = 200
 MAX_WATCHED = 2000
 """Folders in which a change is noticed at once. In others a rescan finds it."""
@@ -246,10 +249,12 @@ class _Walk:
             if not below.parts:
                 self.device = folder.own_status().st_dev
             names: list[str] = []
+            prefix = f"{below}/" if below.parts else ""
             for entry in entries:
                 if not _is_passed_over(entry):
                     names.append(entry.name)
-                    self._meet(entry, below / entry.name, place)
+                    if not self._is_plain_workflow(entry, prefix):
+                        self._meet(entry, below / entry.name, place)
         for name, remark in remarks(names):
             self._say(below / name, remark)
 
@@ -261,6 +266,19 @@ class _Walk:
             self._to_do.append((path, (base, (*steps, entry.name))))
         else:
             self._take_note(entry, path, is_behind=base != self._reach.projects)
+
+    def _is_plain_workflow(self, entry: os.DirEntry[str], prefix: str) -> bool:
+        """Take a file by the short way, which nearly all go: there may be very many."""
+        path = prefix + entry.name
+        if not is_workflow_name(path) or len(path) > MAX_PLAIN or not path.isascii() or not _is_file(entry):
+            return False
+        if is_conflict_copy(entry.name):
+            return False
+        with suppress(OSError):  # gone meanwhile: the next look will tell
+            stamp = _stamp_of(entry)
+            if stamp is not None:
+                self.files[path] = stamp
+        return True
 
     def _take_note(self, entry: os.DirEntry[str], path: PurePosixPath, *, is_behind: bool) -> None:
         if is_too_deep(path):
@@ -332,6 +350,13 @@ def _stamp_of(entry: os.DirEntry[str]) -> Stamp | None:
     """The stamp of a regular file, ``None`` for anything else; raises ``OSError``."""
     status = entry.stat(follow_symlinks=False)
     return stamp_of(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _is_link(entry: os.DirEntry[str]) -> bool:

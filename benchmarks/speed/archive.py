@@ -101,7 +101,10 @@ def _rescan(root: Path, url: str, idle: float) -> float:
     """Seconds of CPU that one look through the folders costs: what a daemon needs that looks often, less idling."""
     again = Stage(root, url, rescan_seconds=OFTEN_SECONDS)
     with again.at_work():
-        _until_quiet(again, allowed=1.0)
+        begun = time.time()
+        files = [project / "status.yaml" for project in (root / "projects").iterdir()]
+        again.until(lambda: all(file.stat().st_mtime > begun for file in files), every=1.0)
+        time.sleep(5)
         before, begun = again.usage().cpu, time.perf_counter()
         time.sleep(OFTEN_SECONDS * RESCANS)
         used = again.usage().cpu - before - idle * (time.perf_counter() - begun)
@@ -118,12 +121,12 @@ def _find(projects: Path) -> float:
     return min(taken)
 
 
-def _until_quiet(stage: Stage, *, allowed: float = 0.02) -> float:
-    """When the daemon has used no CPU worth speaking of, ``allowed`` of a core, for two seconds."""
+def _until_quiet(stage: Stage) -> float:
+    """When the daemon has used no CPU worth speaking of for two seconds."""
     used, since = stage.usage().cpu, time.perf_counter()
     while time.perf_counter() - since < 2.0:
         time.sleep(0.2)
-        if (now := stage.usage().cpu) - used > allowed * (time.perf_counter() - since) + 0.02:
+        if (now := stage.usage().cpu) - used > 0.02 * (time.perf_counter() - since) + 0.02:
             used, since = now, time.perf_counter()
     return since
 

@@ -1,14 +1,19 @@
-"""The thread that asks one ComfyUI and posts to it, one ask after the other, in the order given.
+"""The thread that asks one ComfyUI and posts to it, one ask after the other, in the order given but for looks.
+
+A look goes before the POSTs that wait: behind dozens of them it would see all of those end at once, and ComfyUI would
+have nothing to do while that is taken in. It asks for no prompt that is still to be posted.
 
 Every ask is answered exactly once, by an ``Answer`` with a result or an error; nothing here decides what it means.
 """
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from typing import Any
 
 from comfywatch.asks import (
@@ -45,6 +50,14 @@ MOST_AT_ONCE = 32
 """Entries of the history that are asked for at once: each holds its whole prompt, and a saved workflow is large."""
 
 
+class _Turn(IntEnum):
+    """The lowest comes first."""
+
+    LOOK = 0
+    REST = 1
+    END = 2
+
+
 class Asker(threading.Thread):
     """Performs asks until the process ends; ``answer`` is called on this thread."""
 
@@ -53,20 +66,21 @@ class Asker(threading.Thread):
         self._url = url
         self._open_client = open_client
         self._answer = answer
-        self._asks: queue.SimpleQueue[Ask | None] = queue.SimpleQueue()
+        self._asks: queue.PriorityQueue[tuple[_Turn, int, Ask | None]] = queue.PriorityQueue()
+        self._serial = itertools.count()
 
     def ask(self, ask: Ask) -> None:
         """Perform it when those before it are done."""
-        self._asks.put(ask)
+        self._asks.put((_Turn.LOOK if isinstance(ask, Look) else _Turn.REST, next(self._serial), ask))
 
     def stop(self) -> None:
         """End once what was asked before is done."""
-        self._asks.put(None)
+        self._asks.put((_Turn.END, next(self._serial), None))
 
     def run(self) -> None:
         """The thread."""
         with self._open_client(self._url) as comfy:
-            while (ask := self._asks.get()) is not None:
+            while (ask := self._asks.get()[-1]) is not None:
                 self._answer(perform(ask, comfy, url=self._url))
 
 

@@ -19,7 +19,7 @@ from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
 from comfywatch.tree import FolderStamp, Forest, ProjectTree, folder_stamp, names_in, read_project, read_root
 
-FULL_EVERY = 20
+FULL_EVERY = 40
 FILES_AT_ONCE = 2000
 """After so many the part is told, so that what is found in it does not wait for the rest."""
 COARSEST_NS = 3 * 10**9

@@ -18,7 +18,7 @@ from comfywatch import __version__
 
 SECTIONS = {
     "First steps and every day": ("demo", "new", "run", "status", "check", "retry"),
-    "Now and then": ("convert", "cancel", "inventory", "doctor", "free", "sandbox"),
+    "Now and then": ("convert", "cancel", "inventory", "doctor", "free", "sandbox", "schema", "completion"),
 }
 FAULT = 70
 """The exit code for a fault of comfywatch itself (``EX_SOFTWARE``): none of the codes that scripts rely on."""

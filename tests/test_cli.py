@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 from loguru import logger
 
@@ -717,6 +719,50 @@ def test_a_scan_needs_the_folder_of_a_comfyui(run: Run, here: Path, words: tuple
     result = run("inventory", *words)
     assert (result.exit_code, said in result.stderr) == (2, True)
     assert not (here / "state/inventory.json").exists()
+
+
+# --- schema and completion
+
+
+@pytest.mark.parametrize("file", ["config", "manifest"])
+def test_a_schema_is_printed_as_json(run: Run, file: str) -> None:
+    schema = json.loads(run("schema", file).stdout)
+    assert schema["title"].startswith(f"{file}.yaml")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_can_be_read_by_it(run: Run, shell: str, here: Path) -> None:
+    script = run("completion", shell).stdout
+    assert "_COMFYWATCH_COMPLETE" in script
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not there")
+    done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, check=False, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["comp"], ["completion"]),
+        (["schema", ""], ["config", "manifest"]),
+        (["retry", "my"], ["my-film", "my-other-film"]),
+        (["retry", "my-film/"], ["my-film/a", "my-film/b/c"]),
+        (["status", "nothing"], []),
+        (["cancel", "--st"], ["--state"]),
+    ],
+)
+def test_a_shell_is_offered_what_can_follow(here: Path, words: list[str], offered: list[str]) -> None:
+    for path in ("my-film/workflows/a.json", "my-film/workflows/b/c.json", "my-other-film/workflows/d.json"):
+        write_json(here / "projects" / path, picture())
+    complete = BashComplete(cli.app, {}, "comfywatch", "_COMFYWATCH_COMPLETE")
+    assert [item.value for item in complete.get_completions(words[:-1], words[-1])] == offered
+
+
+def test_a_shell_is_offered_nothing_where_nothing_can_be_read(here: Path) -> None:
+    complete = BashComplete(cli.app, {}, "comfywatch", "_COMFYWATCH_COMPLETE")
+    assert complete.get_completions(["retry"], "x") == []
+    (here / "config.yaml").write_text("nonsense: 1\n")
+    assert complete.get_completions(["retry"], "x/y") == []
 
 
 # --- doctor, demo, sandbox

@@ -20,6 +20,23 @@ CONFIG_HELP = "The settings. Without it: COMFYWATCH_CONFIG, ./config.yaml, else 
 with_config = click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help=CONFIG_HELP)
 
 
+def named_so_far(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001  # click's signature
+    """For a shell: projects, and behind a slash the workflows of one, as far as they begin with ``incomplete``."""
+    from comfywatch.jobs import workflow_name
+    from comfywatch.tree import read_project
+
+    name, slash, _ = incomplete.partition("/")
+    try:
+        projects = settings_from(ctx.params.get("config")).projects
+        if slash:
+            found = [f"{name}/{workflow_name(path)}" for path in read_project(projects / name).files]
+        else:
+            found = [entry.name for entry in projects.iterdir() if entry.is_dir()]
+    except (OSError, Unusable):
+        return []  # in the middle of a line nobody can be told
+    return sorted(word for word in found if word.startswith(incomplete))
+
+
 class Finding(click.ClickException):
     """Something is not as it was asked for: a sentence, and exit code 1."""
 

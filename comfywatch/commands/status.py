@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from comfywatch.commands.options import Unusable, settings_from, with_config
+from comfywatch.commands.options import Unusable, named_so_far, settings_from, with_config
 from comfywatch.commands.said import Said, said_in, table
 from comfywatch.commands.terminal import bold, say, show_table
 
@@ -38,7 +38,7 @@ Plain = dict[str, Any]
 
 
 @click.command()
-@click.argument("project", required=False)
+@click.argument("project", required=False, shell_complete=named_so_far)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, a stable format, for programs.")
 @click.option("--follow", is_flag=True, help="Go on showing it, with the progress of what runs, until Ctrl-C.")
 @with_config

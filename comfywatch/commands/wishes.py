@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from comfywatch.commands.options import Finding, Unusable, settings_from, with_config
+from comfywatch.commands.options import Finding, Unusable, named_so_far, settings_from, with_config
 from comfywatch.commands.terminal import say
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _with_state(verb: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @click.command()
-@click.argument("target", metavar=_TARGET)
+@click.argument("target", metavar=_TARGET, shell_complete=named_so_far)
 @_with_state("Run again")
 @click.option("--new-seed", is_flag=True, help="Change the seeds, as the words beside them in ComfyUI's window say.")
 @with_config
@@ -54,7 +54,7 @@ def retry(target: str, state: str | None, new_seed: bool, config: Path | None) -
 
 
 @click.command()
-@click.argument("target", metavar=_TARGET)
+@click.argument("target", metavar=_TARGET, shell_complete=named_so_far)
 @_with_state("Cancel")
 @with_config
 def cancel(target: str, state: str | None, config: Path | None) -> None:

@@ -35,6 +35,15 @@ class OutputNames(StrEnum):
     KEEP = "keep"
 
 
+class NotifyOn(StrEnum):
+    """Of what word is sent; ``drained`` is when nothing is left to do."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    DRAINED = "drained"
+
+
 class LogLevel(StrEnum):
     """The least important messages that are logged."""
 

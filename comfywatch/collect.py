@@ -56,11 +56,15 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What came of it. ``gone`` names outputs that ComfyUI no longer has; after an ``error`` it is tried again."""
+    """What came of it. ``gone`` names outputs that ComfyUI no longer has; after an ``error`` it is tried again.
+
+    ``fetched`` is in bytes.
+    """
 
     job: int
     prompt_id: str
     gone: tuple[str, ...] = ()
+    fetched: int = 0
     error: ComfyError | OSError | None = None
 
 
@@ -68,12 +72,12 @@ def collect(task: Collection, comfy: Comfy) -> Collected:
     """Fetch, and write the result; never raises what belongs to the network or the disk."""
     try:
         with open_folder(task.folder, OUTPUTS, *PurePosixPath(task.job.folder).parts, make=True) as run:
-            gone = _fill(run, task, comfy)
+            fetched, gone = _fill(run, task, comfy)
             if not gone and not run.is_in_place():
                 raise MovedAway(f"{OUTPUTS}/{task.job.folder} was moved away meanwhile")
     except (ComfyError, OSError) as error:
         return Collected(job=task.job.id, prompt_id=task.job.prompt_id, error=error)
-    return Collected(job=task.job.id, prompt_id=task.job.prompt_id, gone=tuple(gone))
+    return Collected(job=task.job.id, prompt_id=task.job.prompt_id, gone=tuple(gone), fetched=fetched)
 
 
 def show_preview(project: Path, run_folder: str, picture: bytes) -> bool:
@@ -152,8 +156,8 @@ def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
     ]
 
 
-def _fill(run: Folder, task: Collection, comfy: Comfy) -> list[str]:
-    """All that belongs into the run folder; else the names of outputs that ComfyUI no longer has, and no result."""
+def _fill(run: Folder, task: Collection, comfy: Comfy) -> tuple[int, list[str]]:
+    """All that belongs into the run folder, in bytes; else the names of outputs that are gone, and no result."""
     run.remove_leftovers()
     with suppress(FileNotFoundError):
         run.unlink(PREVIEW)
@@ -163,7 +167,7 @@ def _fill(run: Folder, task: Collection, comfy: Comfy) -> list[str]:
         run.write_whole(WORKFLOW, prompt.encode("utf-8", "backslashreplace"))  # half a pair: \ud83d
         run.write_whole(RESULT, plain_yaml.dump(result_document(task, fetched), header=HEADER))
         run.sync()
-    return gone
+    return sum(row["bytes"] for row in fetched), gone
 
 
 def _fetch_all(task: Collection, run: Folder, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:

@@ -37,6 +37,8 @@ STOP_SECONDS = 0.4
 """How long a stop waits for downloads and writes under way; they are taken up at the next start."""
 LAST_WORDS_SECONDS = 2.0
 """For each ``status.yaml`` to say that nobody is at work; of hundreds, the last say it by ``next_update_by``."""
+FAREWELL_SECONDS = 10.0
+"""How long ``run --once`` waits at its end for the services that are told of it."""
 BATCH = 500
 """Events that are taken in before what they led to is committed."""
 TELL_SECONDS = 60.0
@@ -129,7 +131,7 @@ class Daemon:
             return 0
         finally:
             service.notify("STOPPING=1")
-            performer.stop(timeout=STOP_SECONDS)
+            performer.stop(timeout=STOP_SECONDS, last_words=FAREWELL_SECONDS if self._once else STOP_SECONDS)
             if store is not None:
                 self._last_words()
                 _close(store)

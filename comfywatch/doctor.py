@@ -99,6 +99,40 @@ def of_headers(notice: str) -> Finding:
     return warning("headers", sentence, mend or "let nobody else read it")
 
 
+def of_extras(lacking: Iterable[str]) -> Iterator[Finding]:
+    """What the settings ask for and no package is there for; ``lacking`` are sentences with the command."""
+    for sentence in lacking:
+        what, _, mend = sentence.partition(": ")
+        yield problem("extras", what, mend)
+
+
+def of_addresses(file: Path, *, wrong: str, notice: str) -> Finding:
+    """Whether those can be told who are to be; ``wrong`` says why not, ``notice`` that others can read the file."""
+    if wrong:
+        return problem("notify", wrong, f"mend {file}; docs/notify.md says what an address is")
+    if notice:
+        return warning("notify", notice, f"chmod 600 {file}")
+    return ok("notify", f"{file} can be read; comfywatch doctor --notify sends a test")
+
+
+def of_test(service: str, *, is_taken: bool) -> Finding:
+    """Whether a service took the test message."""
+    if is_taken:
+        return ok("notify", f"{service} took a test message")
+    return problem("notify", f"{service} did not take a test message", "mend its address, or see whether it is up")
+
+
+def of_metrics_file(file: Path, *, is_writable: bool) -> Finding:
+    """Whether the figures get to where somebody reads them."""
+    if not is_writable:
+        return problem(
+            "metrics", f"{file.parent} is not there or cannot be written", f"make it writable: {file.parent}"
+        )
+    if file.suffix != ".prom":
+        return warning("metrics", f"{file} does not end in .prom", "give it that ending: the node exporter wants it")
+    return ok("metrics", f"{file} can be written")
+
+
 def of_inventory(found: Inventory | None, *, now: datetime) -> Finding:
     """How old the knowledge of what is installed is."""
     mend = "comfywatch inventory refresh"

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from comfywatch.asks import Answer, Ask
 from comfywatch.collect import Collected, Collection
 from comfywatch.comfy_errors import ComfyError
+from comfywatch.figures import Figures
+from comfywatch.gathering import News
 from comfywatch.heard import What
 from comfywatch.inputs import InputFile
 from comfywatch.packages import PackageMap
@@ -122,6 +124,20 @@ class ShowPreview:
     data: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """To those who send word: what has happened."""
+
+    news: News
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowFigures:
+    """To the pool: how everything stands, for those who measure."""
+
+    figures: Figures
+
+
 Effect: TypeAlias = (
     AskServer
     | Collect
@@ -134,6 +150,8 @@ Effect: TypeAlias = (
     | Listen
     | ShowLive
     | ShowPreview
+    | Tell
+    | ShowFigures
 )
 
 

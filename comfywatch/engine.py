@@ -44,6 +44,7 @@ from comfywatch.intake import Intake, Pace
 from comfywatch.jobs import Fact, JobState
 from comfywatch.ledger import Ledger
 from comfywatch.lookout import Lookout
+from comfywatch.newsroom import Newsroom
 from comfywatch.projects import MANIFESTS, Projects
 from comfywatch.prompts import digest_for
 from comfywatch.settings import Settings
@@ -106,6 +107,7 @@ class Engine:
         self.controls = Controls(self.ledger, self.desk, settings.projects, is_first_start=is_first_start)
         self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher, self.controls)
         self._away = Away(store)
+        self._newsroom = Newsroom(settings, self.ledger, self.projects, self.dispatcher.servers, now=now)
         self._read_invalid_again()
         self.has_scanned = False
         self.lookout = Lookout(rescan_seconds=settings.rescan_seconds, now=now)
@@ -115,6 +117,7 @@ class Engine:
 
     def handle(self, event: Event, *, now: float, at: datetime) -> None:
         """Take in what has happened."""
+        self._newsroom.saw(event)
         match event:
             case Touched():
                 self._touched(event, now=now, at=at)
@@ -224,7 +227,8 @@ class Engine:
             self.ledger.changed.update(settled)
             self.lookout.look_soon(now=now)
         self.desk.serve(now=now, at=at)
-        return [*self.lookout.plan(now=now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
+        effects = [*self.lookout.plan(now=now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
+        return [*effects, *self._newsroom.plan(now=now, at=at)]
 
     def look_again(self, *, now: float) -> None:
         """Look at everything anew: the folders, each manifest, and what each ComfyUI has."""
@@ -236,8 +240,13 @@ class Engine:
 
     def next_due(self, *, now: float) -> float:
         """When ``plan`` has something to do even if nothing happens."""
-        times = [self.dispatcher.next_due(now=now), self.board.next_due(), self.desk.next_due()]
-        times.append(self.lookout.next_due(now=now))
+        times = [
+            self.dispatcher.next_due(now=now),
+            self.board.next_due(),
+            self.desk.next_due(),
+            self.lookout.next_due(now=now),
+            self._newsroom.next_due(),
+        ]
         times += [due for due in (self.intake.next_due(), self.projects.next_due()) if due is not None]
         return min(times)
 
@@ -245,7 +254,7 @@ class Engine:
         """For ``run --once``: nothing is pending, queued or running but what is held."""
         if not self.has_scanned or not self.intake.is_idle or self.lookout.is_looking:
             return False
-        return self.dispatcher.is_idle() and not self.desk.is_asked()
+        return self.dispatcher.is_idle() and not self.desk.is_asked() and not self._newsroom.has_more
 
     def has_findings(self) -> bool:
         """Whether anything that this daemon saw ended, or stands, failed, blocked or invalid."""

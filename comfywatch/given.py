@@ -5,6 +5,7 @@ Values are not judged here but for names that do not exist: ``settings`` does th
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,14 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from comfywatch import plain_yaml
+from comfywatch.files import read_regular
 from comfywatch.plain_yaml import shown
+from comfywatch.urls import checked_url
 
 MAX_BYTES = 1024 * 1024
+_MAX_SESSION_BYTES = 64 * 1024
 PREFIX = "COMFYWATCH_"
 _OTHER_VARIABLES = (f"{PREFIX}LIVE_",)
 _OUTSIDE = (PREFIX, "COMFYUI_URL:", "--url:")
 _OF_ITEMS = {"string_type", "path_type"}
-_EXPECTED_OF_TYPE = {"string_type": "text (in quotes)", "path_type": "a path"}
+_EXPECTED_OF_TYPE = {
+    "string_type": "text (in quotes)",
+    "path_type": "a path",
+    "model_type": "a map",
+    "tuple_type": "a list",
+}
+_KEY = "[key]"
+"""The last step where it is the key of a map, and not its value, that will not do."""
 _CONFIG = f"{PREFIX}CONFIG"
 
 
@@ -78,7 +89,7 @@ class Given:
         places: set[str] = set()
         for error in errors:
             key, *inner = error["loc"] or ("",)
-            inner = inner if error["type"] in _OF_ITEMS else []
+            inner = inner if error["type"] in _OF_ITEMS or isinstance(next(iter(inner), None), int) else []
             place = self.labels.get(key, key) + _within(inner)
             if place in places:
                 continue
@@ -100,6 +111,15 @@ def config_file(path: Path | None, *, env: Mapping[str, str], cwd: Path) -> Path
         return Path(named)
     here = Path("config.yaml")
     return here if os.path.lexists(cwd / here) else None
+
+
+def url_of_session(path: Path) -> str | None:
+    """Where another tool left word of the ComfyUI it uses; nothing if it cannot be read."""
+    try:
+        data, _ = read_regular(path, max_bytes=_MAX_SESSION_BYTES)
+        return checked_url(json.loads(data)["comfyui_url"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _content(path: Path) -> Mapping[Any, Any]:
@@ -128,6 +148,10 @@ def _sentence(error: Mapping[str, Any], *, words: str | None, show: bool) -> str
     match error["type"]:
         case "value_error":
             return str(context["error"])
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "no such key"
         case "less_than_equal":
             words = f"at most {context['le']:g}"
         case "enum":
@@ -138,14 +162,10 @@ def _sentence(error: Mapping[str, Any], *, words: str | None, show: bool) -> str
 
 
 def _within(steps: list[Any]) -> str:
-    """A place in a list (``[0]``) or a map (``.name``); pydantic marks the key itself by one more step."""
-    match steps:
-        case [int() as index]:
-            return f"[{index}]"
-        case [name, *_]:
-            return f".{_word(name)}"
-        case _:
-            return ""
+    """A place in a list (``[0]``), a map (``.name``), or a list of maps (``[0].name``)."""
+    if steps[-1:] == [_KEY]:
+        return f".{_word(steps[0])}"
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{_word(step)}" for step in steps)
 
 
 def _word(name: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loguru import logger
@@ -21,8 +21,17 @@ from comfywatch.workflow import Dropped, NotAWorkflow, NotJson, read_workflow
 
 FILES_KEPT = 1024
 """Paths of which it is remembered what is known: an event, a look and a reading ask for the same ones."""
+
 PROMPTS_KEPT = 256
 """Parsed prompts kept in memory; the others are read from the database when they are needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A job is new, or has come to another state; ``before`` is ``None`` for one that is new or was final."""
+
+    job: Job
+    before: JobState | None = None
 
 
 class Ledger:
@@ -30,13 +39,15 @@ class Ledger:
 
     ``unexamined`` holds ids of pending jobs whose prompt is to be looked at. ``projects`` are those that ever had a
     workflow; ``changed`` holds those whose ``status.yaml`` is to be written; ``on_hold`` the paths, each with its
-    project, beside which a person has put a ``.hold``.
+    project, beside which a person has put a ``.hold``; ``turned`` what has changed its state since somebody took the
+    list.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.jobs: dict[int, Job] = {}
         self.active: dict[int, Job] = {}
+        self.turned: list[Turn] = []
         self.unexamined = Round()
         self._by_path: dict[tuple[str, str], set[int]] = {}
         self._unfinished: Counter[str] = Counter()
@@ -53,6 +64,7 @@ class Ledger:
         """A new job, the latest of its path."""
         job = self.store.add_job(replace(job, first_seen=self._in_order(job.first_seen)), data)
         self._keep(job)
+        self.turned.append(Turn(job=job))
         if dropped is not None:
             self._remember(job.id, dropped)
         record = FileRecord(project=job.project, path=job.path, digest=job.digest, job=job.id, stamp=stamp)
@@ -70,6 +82,7 @@ class Ledger:
         if before is None or before.state is not job.state:
             bound = logger.bind(project=job.project, job=job.path, prompt_id=job.prompt_id)
             bound.debug("{} -> {}", before.state if before else "final", job.state)
+            self.turned.append(Turn(job=job, before=before.state if before else None))
         self.changed.add(job.project)
         return job
 

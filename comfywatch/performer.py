@@ -31,9 +31,11 @@ from comfywatch.effects import (
     PreviewShown,
     Scan,
     Scanned,
+    ShowFigures,
     ShowLive,
     ShowPreview,
     StatusWritten,
+    Tell,
     Upload,
     Uploaded,
     WatchProjects,
@@ -43,6 +45,7 @@ from comfywatch.effects import (
 from comfywatch.inside import open_folder
 from comfywatch.listener import Listener
 from comfywatch.neighbours import STATUS
+from comfywatch.outlets import Outlets
 from comfywatch.package_search import find_packages
 from comfywatch.published import PUBLISHED
 from comfywatch.reach import Reach
@@ -74,6 +77,7 @@ class Performer:
         self._listeners: dict[str, Listener] = {}
         self._workers = Workers(WORKERS)
         self._scribe = Workers(1, name="scribe")
+        self._outlets = Outlets(settings)
         self._of_thread = threading.local()
         self._tidied: set[str] = set()
         self._survey = Survey(settings.projects, allow_links=settings.allow_links)
@@ -84,9 +88,13 @@ class Performer:
         """Begin to work."""
         self._workers.start()
         self._scribe.start()
+        self._outlets.start()
 
-    def stop(self, *, timeout: float) -> None:
-        """Finish what is under way, for ``timeout`` seconds at most; asks under way are left alone."""
+    def stop(self, *, timeout: float, last_words: float = 0.0) -> None:
+        """Finish what is under way, for ``timeout`` seconds at most; asks under way are left alone.
+
+        ``last_words`` is how long what is still to be told may take.
+        """
         self._watching.stop()
         self._scribe.stop(timeout=timeout / 2)
         self._workers.stop(timeout=timeout / 2)
@@ -94,6 +102,7 @@ class Performer:
             asker.stop()
         for listener in self._listeners.values():
             listener.stop()
+        self._outlets.stop(timeout=last_words)
 
     def perform(self, effect: Effect) -> None:
         """Have it done."""
@@ -109,10 +118,12 @@ class Performer:
                 self._listen(effect)
             case WriteStatus() | WriteFile() | ShowLive() | ShowPreview():
                 self._write(effect)
+            case Tell(news=news):
+                self._outlets.tell(news)
             case _:
                 self._perform_in_pool(effect)
 
-    def _perform_in_pool(self, effect: Upload | FindPackages | Scan) -> None:
+    def _perform_in_pool(self, effect: Upload | FindPackages | Scan | ShowFigures) -> None:
         match effect:
             case Upload():
                 self._workers.perform(lambda: self._answer(self._uploaded(effect)))
@@ -120,6 +131,8 @@ class Performer:
                 self._workers.perform(lambda: self._answer(self._packages(effect)))
             case Scan():
                 self._scribe.perform(lambda: self._scan(effect))
+            case ShowFigures(figures=figures):
+                self._workers.perform(lambda: self._outlets.show(figures))
 
     def _write(self, effect: WriteStatus | WriteFile | ShowLive | ShowPreview) -> None:
         match effect:

@@ -6,7 +6,6 @@ together, each with its place; no message and no ``repr`` shows a secret.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -19,20 +18,18 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, Vali
 from pydantic import field_validator as field_check
 from pydantic import model_validator as model_check
 
-from comfywatch.choices import LogLevel, OutputNames, Previews, Take, Watch
-from comfywatch.files import read_regular
-from comfywatch.given import Given, config_file
+from comfywatch.choices import LogLevel, NotifyOn, OutputNames, Previews, Take, Watch
+from comfywatch.given import Given, config_file, url_of_session
 from comfywatch.headers import BadHeaders, read_headers, readable_by_others
 from comfywatch.plain_yaml import shown
 from comfywatch.urls import checked_url, safe_url
 
 DEFAULT_URL = "http://127.0.0.1:8188"
-NOT_YET = frozenset({"page", "notify", "metrics_file", "metrics_port"})
+NOT_YET = frozenset({"page"})
 """Keys that are accepted without effect in this version."""
 
 _SECRET = {"notify"}
 _IN_ROOT = cast(Path, None)  # until the validators know where root is
-_MAX_SESSION_BYTES = 64 * 1024
 
 
 class BadSettings(ValueError):
@@ -67,8 +64,31 @@ _Switch = Annotated[bool, Strict(), Expected("true or false")]
 _Word = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"), Expected("a name on one line")]
 _Names = Annotated[tuple[str, ...], Expected("a list of names")]
 _Folders = Annotated[tuple[Path, ...], Expected("a list of folders")]
-_Addresses = Annotated[tuple[str, ...], Expected("a list of addresses")]
 _ModelNames = Annotated[Mapping[str, str], Expected("a map of names: 'wanted: installed'")]
+
+
+class Notify(BaseModel):
+    """Who is told of what: the services in ``urls_file``, of ``projects``, or of all if there are none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    urls_file: Path = Field(description="A file with an address of apprise a line, outside projects/.")
+    on: tuple[NotifyOn, ...] = Field(tuple(NotifyOn), description="What is told of.")
+    projects: tuple[str, ...] = Field((), description="The projects that are told of; without them all are.")
+
+    @model_check(mode="before")
+    @classmethod
+    def _on_is_a_word(cls, data: Any) -> Any:
+        """YAML 1.1 reads a bare ``on`` as true."""
+        return {"on" if key is True else key: data[key] for key in data} if isinstance(data, Mapping) else data
+
+    @field_check("urls_file")
+    @classmethod
+    def _path(cls, value: Path, info: ValidationInfo) -> Path:
+        return _absolute(value, info)
+
+
+_Notify = Annotated[tuple[Notify, ...], Expected("a list such as [{urls_file: notify.urls, on: [failed, drained]}]")]
 
 
 def _host_name() -> str:
@@ -118,9 +138,9 @@ class Settings(BaseModel):
 
     page: _Switch = Field(True, description="Write index.html into each project.")
     publish_inventory: _Switch = Field(False, description="Write projects/inventory.yaml.")
-    notify: _Addresses = Field((), repr=False, description="Where to send a message when a job ends.")
-    metrics_file: Path | None = Field(None, description="Where to write metrics.")
-    metrics_port: _Port = Field(None, description="The port at which metrics can be had.")
+    notify: _Notify = Field((), repr=False, description="Who is told when jobs end, or are blocked.")
+    metrics_file: Path | None = Field(None, description="A file for the node exporter to read metrics from.")
+    metrics_port: _Port = Field(None, description="A port of this machine to have metrics at.")
     log_level: LogLevel = Field(LogLevel.INFO, description="The least important messages to log.")
 
     @property
@@ -210,10 +230,11 @@ class Settings(BaseModel):
 
     @model_check(mode="after")
     def _secrets_stay_at_home(self) -> Settings:
-        if self.headers_file is None:
-            return self
-        if Path(os.path.realpath(self.headers_file)).is_relative_to(os.path.realpath(self.projects)):
-            raise ValueError("headers_file: expected a file outside projects/, as projects are shared")
+        secret = {"headers_file": self.headers_file}
+        secret |= {f"notify[{number}].urls_file": entry.urls_file for number, entry in enumerate(self.notify)}
+        for place, file in secret.items():
+            if file and Path(os.path.realpath(file)).is_relative_to(os.path.realpath(self.projects)):
+                raise ValueError(f"{place}: expected a file outside projects/, as projects are shared")
         return self
 
 
@@ -232,7 +253,7 @@ def load(path: Path | None, *, env: Mapping[str, str], cwd: Path, url: str | Non
     settings = _checked(given, base=(cwd / file).parent if file else cwd)
     if settings is None or given.problems:
         raise BadSettings(str(file) if file and given.is_fault_of_file() else "the settings", given.problems)
-    last = None if "comfyui_url" in given.values else _url_of_session(settings.state / "session.json")
+    last = None if "comfyui_url" in given.values else url_of_session(settings.state / "session.json")
     return settings.model_copy(update={"comfyui_url": last}) if last else settings
 
 
@@ -242,15 +263,6 @@ def _checked(given: Given, *, base: Path) -> Settings | None:
         return Settings.model_validate(given.values, context={"base": base})
     except ValidationError as error:
         given.judge(error.errors(include_url=False), expected=_EXPECTED, secret=_SECRET)
-        return None
-
-
-def _url_of_session(path: Path) -> str | None:
-    """Where another tool left word of the ComfyUI it uses; nothing if it cannot be read."""
-    try:
-        data, _ = read_regular(path, max_bytes=_MAX_SESSION_BYTES)
-        return checked_url(json.loads(data)["comfyui_url"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -21,7 +21,7 @@ from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 from loguru import logger
 
-from comfywatch import __version__, cli
+from comfywatch import __version__, cli, outlets
 from comfywatch.commands import database, terminal
 from comfywatch.commands.targets import UnknownName, find_target
 from comfywatch.jobs import Fact, Job
@@ -31,6 +31,7 @@ from comfywatch.problems import Problem
 from comfywatch.sandbox import Sandbox
 from comfywatch.settling import Stamp
 from comfywatch.store import FileRecord, Store
+from tests.stub_http import Reply, StubHttp
 from tests.world import World, picture, text_to_image, with_node
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -794,6 +795,35 @@ def test_the_doctor_times_comfyui_and_looks_at_the_headers(
     said = run("doctor").output
     assert re.search(rf"ok +ComfyUI +{sandbox.url} answers in \d+ ms; ComfyUI 0\.3\.64", said)
     assert re.search(r"ok +headers ", said)
+
+
+def test_the_doctor_says_which_extra_is_missing(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlets, "find_spec", lambda _: None)
+    (here / "config.yaml").write_text("metrics_port: 9188\n")
+    said = run("doctor").output
+    assert re.search(r"^problem +extras +metrics_port needs one more package", said, re.MULTILINE)
+    assert "-> pip install 'comfywatch[metrics]'" in said
+
+
+def test_the_doctor_sends_a_test_to_each_service_and_says_no_address(run: Run, here: Path) -> None:
+    with StubHttp(Reply()) as good, StubHttp(Reply(status=500)) as bad:
+        addresses = [stub.url.replace("http://", "json://ada:secret@") for stub in (good, bad)]
+        (here / "notify.urls").write_text("\n".join(addresses))
+        (here / "notify.urls").chmod(0o600)
+        (here / "config.yaml").write_text("notify: [{urls_file: notify.urls}]\nmetrics_file: gone/x.prom\n")
+        assert "took a test message" not in run("doctor").output
+        said = run("doctor", "--notify").output
+    assert [asked.json["title"] for asked in good.asked] == ["comfywatch: a test"]
+    assert re.search(r"^ok +notify +line 1 of notify.urls \(JSON\) took a test message", said, re.MULTILINE)
+    assert re.search(r"^problem +notify +line 2 of notify.urls \(JSON\) did not take", said, re.MULTILINE)
+    assert re.search(r"^problem +metrics +\S+/gone is not there", said, re.MULTILINE)
+    assert "secret" not in said
+
+
+def test_the_doctor_says_what_is_wrong_with_the_addresses(run: Run, here: Path) -> None:
+    assert "nobody is to be told of anything" in run("doctor", "--notify").output
+    (here / "config.yaml").write_text("notify: [{urls_file: notify.urls}]\n")
+    assert re.search(r"^problem +notify +\S+/notify.urls cannot be read", run("doctor").output, re.MULTILINE)
 
 
 def test_the_demo_shows_a_workflow_become_a_picture(run: Run, here: Path) -> None:

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from comfywatch import cli, node_errors, plain_yaml, validation
+from comfywatch.choices import NotifyOn
 from comfywatch.jobs import TRANSITIONS, JobState
 from comfywatch.link import ServerState
 from comfywatch.manifest import Status
@@ -232,6 +233,13 @@ def test_each_state_of_a_project_and_of_comfyui_is_named() -> None:
     assert first_words(section(DOCS / "comfyui.md", "`comfyui.state`")) == [state.value for state in ServerState]
     text = (DOCS / "projects.md").read_text(encoding="utf-8") + (DOCS / "states.md").read_text(encoding="utf-8")
     assert all(state.value in text for state in Status)
+
+
+# --- docs/notify.md
+
+
+def test_each_thing_that_word_is_sent_of_is_explained() -> None:
+    assert first_words(section(DOCS / "notify.md", "Who is told")) == [moment.value for moment in NotifyOn]
 
 
 # --- docs/architecture.md

@@ -28,6 +28,10 @@ def test_what_is_well_wants_nothing() -> None:
         doctor.of_inotify(524288, 128, folders=40),
         doctor.of_space("disk", FOLDER, 80 * 2**30),
         doctor.of_daemon(is_running=True),
+        *doctor.of_extras([]),
+        doctor.of_addresses(FOLDER, wrong="", notice=""),
+        doctor.of_test("line 1 (JSON)", is_taken=True),
+        doctor.of_metrics_file(FOLDER / "x.prom", is_writable=True),
     ]
     assert doctor.is_well(findings)
     assert not any(finding.mend for finding in findings)
@@ -45,6 +49,12 @@ def test_whatever_is_not_well_says_what_to_do() -> None:
         doctor.of_inotify(100, 128, folders=99),
         doctor.of_space("disk", FOLDER, 0),
         doctor.of_daemon(is_running=False),
+        *doctor.of_extras(["notify needs one more package: pip install 'comfywatch[notify]'"]),
+        doctor.of_addresses(FOLDER, wrong="line 3 is no address", notice=""),
+        doctor.of_addresses(FOLDER, wrong="", notice="every user of this machine can read it"),
+        doctor.of_test("line 1 (JSON)", is_taken=False),
+        doctor.of_metrics_file(FOLDER / "x.prom", is_writable=False),
+        doctor.of_metrics_file(FOLDER / "x.txt", is_writable=True),
     ]
     assert all(finding.mend and finding.level is not Level.OK for finding in findings)
     assert not doctor.is_well(findings)

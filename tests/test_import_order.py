@@ -21,11 +21,13 @@ _ORDER = """
     model_folders sentences dynamic_inputs circles prompt_graph model_names link_types own_checks input_sentences case
     link_rules value_rules input_rules validation node_errors refusal
     packages model_links wanted core_nodes references mends package_search shelf
-    jobs hints outline workflow saved prompts reading history endings decide line overtime submission status live
+    jobs figures bulletin gathering
+    hints outline workflow saved prompts reading history endings decide line overtime submission status live
     store ledger survey collect past inherit away intake
     chains inputs origin neighbours sheet asks asker effects published uploads listener inotify watcher watching
-    performer projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
-    desk controls board lookout engine trouble daemon
+    album postman notifier exposition publisher outlets performer
+    projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
+    desk controls board lookout newsroom engine trouble daemon
     doctor demo commands cli __main__
 """
 ORDER = _ORDER.split()
@@ -41,6 +43,8 @@ IMPORTERS = {
     "rich": {"commands.terminal"},
     "aiohttp": {"sandbox"},
     "PIL": {"sandbox"},
+    "apprise": {"postman"},
+    "prometheus_client": {"exposition"},
 }
 """Which module, or package of ours, may import a library; ``loguru``, with which everybody logs, has its own test."""
 

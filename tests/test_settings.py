@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from comfywatch import plain_yaml
-from comfywatch.choices import LogLevel, Previews, Take, Watch
+from comfywatch.choices import LogLevel, NotifyOn, Previews, Take, Watch
 from comfywatch.settings import DEFAULT_URL, NOT_YET, BadSettings, Settings, load
 from comfywatch.urls import BadUrl, checked_url, is_loopback, safe_url, same_server
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
+A_LIST_OF_RECEIVERS = "a list such as [{urls_file: notify.urls, on: [failed, drained]}]"
 NOT_YET_NOTE = "not in this version yet: accepted, without effect"
 
 
@@ -215,8 +216,20 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
             "comfyui_url: http://gpu?token=secret",
             "comfyui_url: expected an address without ? and #, got 'http://gpu?***'; tokens go into headers_file",
         ),
-        ("notify: 'mailto://me:secret@x'", "notify: expected a list of addresses"),
-        ("notify: [1]", "notify[0]: expected text (in quotes)"),
+        ("notify: 'mailto://me:secret@x'", f"notify: expected {A_LIST_OF_RECEIVERS}"),
+        ("notify: ['mailto://me:secret@x']", "notify[0]: expected a map"),
+        ("notify: [{on: [failed]}]", "notify[0].urls_file: is missing"),
+        ("notify: [{urls_file: u, to: secret}]", "notify[0].to: no such key"),
+        ("notify: [{urls_file: u, on: failed}]", "notify[0].on: expected a list"),
+        (
+            "notify: [{urls_file: u}, {urls_file: u, on: [faild]}]",
+            "notify[1].on[0]: expected one of 'completed', 'failed', 'blocked' or 'drained'",
+        ),
+        ("notify: [{urls_file: u, projects: [1]}]", "notify[0].projects[0]: expected text (in quotes)"),
+        (
+            "notify: [{urls_file: projects/film/u}]",
+            "notify[0].urls_file: expected a file outside projects/, as projects are shared",
+        ),
         (
             "headers_file: projects/film/h",
             "headers_file: expected a file outside projects/, as projects are shared",
@@ -306,8 +319,13 @@ def test_an_address_is_shown_without_its_password(url: str, safe: str) -> None:
     assert safe_url(url) == safe
 
 
+def test_receivers_are_told_of_everything_unless_it_is_said(tmp_path: Path) -> None:
+    (entry,) = loaded(tmp_path, "notify: [{urls_file: notify.urls}]\n").notify
+    assert (entry.urls_file, entry.on, entry.projects) == (tmp_path / "notify.urls", tuple(NotifyOn), ())
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, "comfyui_url: http://me:pa55@gpu\nnotify: ['mailto://me:pa55@x']\n")
+    settings = loaded(tmp_path, "comfyui_url: http://me:pa55@gpu\n")
     assert settings.comfyui_url == "http://me:pa55@gpu"
     assert "pa55" not in f"{settings!r} {settings}"
     assert "comfyui_url='http://***@gpu'" in repr(settings)

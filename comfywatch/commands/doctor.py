@@ -17,6 +17,7 @@ from comfywatch import __version__
 from comfywatch import doctor as checks
 from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
 from comfywatch.commands.terminal import say, show_table
+from comfywatch.headers import readable_by_others
 from comfywatch.tree import WORKFLOWS, read_forest
 
 if TYPE_CHECKING:
@@ -30,19 +31,21 @@ _INOTIFY = Path("/proc/sys/fs/inotify")
 
 
 @click.command()
+@click.option("--notify", "sends_test", is_flag=True, help="Send a test message to all who are to be told.")
 @with_config
 @click.pass_context
-def doctor(ctx: click.Context, config: Path | None) -> None:
+def doctor(ctx: click.Context, sends_test: bool, config: Path | None) -> None:
     """Look whether everything is in place, and say what to do next.
 
     The exit code is 1 if there is anything to do.
 
     \b
-    Example:
+    Examples:
       comfywatch doctor
+      comfywatch doctor --notify
     """
     say(f"comfywatch {__version__}")
-    findings = list(_findings(config))
+    findings = list(_findings(config, sends_test=sends_test))
     rows = [
         (finding.level.value, finding.subject, "\n".join(filter(None, (finding.sentence, _mend(finding.mend)))))
         for finding in findings
@@ -56,7 +59,7 @@ def _mend(mend: str) -> str:
     return f"-> {mend}" if mend else ""
 
 
-def _findings(config: Path | None) -> Iterator[checks.Finding]:
+def _findings(config: Path | None, *, sends_test: bool) -> Iterator[checks.Finding]:
     try:
         settings = settings_from(config)
     except Unusable as error:
@@ -67,6 +70,37 @@ def _findings(config: Path | None) -> Iterator[checks.Finding]:
     yield from _comfyui(settings)
     yield checks.of_inventory(_inventory(settings), now=datetime.now(UTC))
     yield from _watching(settings)
+    yield from _extras(settings, sends_test=sends_test)
+
+
+def _extras(settings: Settings, *, sends_test: bool) -> Iterator[checks.Finding]:
+    from comfywatch.outlets import lacking
+
+    yield from checks.of_extras(missing := list(lacking(settings)))
+    if settings.metrics_file is not None and not missing:
+        is_writable = os.access(settings.metrics_file.parent, os.W_OK | os.X_OK)
+        yield checks.of_metrics_file(settings.metrics_file, is_writable=is_writable)
+    if settings.notify and not missing:
+        yield from _receivers(settings, sends_test=sends_test)
+    elif sends_test and not settings.notify:
+        yield checks.problem("notify", "nobody is to be told of anything", "set notify: in config.yaml")
+
+
+def _receivers(settings: Settings, *, sends_test: bool) -> Iterator[checks.Finding]:
+    from comfywatch.bulletin import Bulletin
+    from comfywatch.postman import BadAddresses, services
+
+    message = Bulletin(title="comfywatch: a test", text=f"Word of comfywatch on {settings.owner} gets here.")
+    for file in dict.fromkeys(entry.urls_file for entry in settings.notify):
+        try:
+            found = services(file)
+        except BadAddresses as error:
+            yield checks.of_addresses(file, wrong=str(error), notice="")
+            continue
+        notice = f"every user of this machine can read {file}" if readable_by_others(file) else ""
+        yield checks.of_addresses(file, wrong="", notice=notice)
+        if sends_test:
+            yield from (checks.of_test(service.name, is_taken=service.send(message)) for service in found)
 
 
 def _folders(settings: Settings) -> Iterator[checks.Finding]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from comfywatch.away import ANOTHER_DISK
 from comfywatch.inventory import Inventory
+from comfywatch.jobs import JobState
 from comfywatch.mounts import NETWORK_FILE_SYSTEMS
 from comfywatch.sync_tools import SCRATCH, STIGNORE, Shared
 from comfywatch.tree import Forest
@@ -133,14 +134,18 @@ def of_metrics_file(file: Path, *, is_writable: bool) -> Finding:
     return ok("metrics", f"{file} can be written")
 
 
-def of_inventory(found: Inventory | None, *, now: datetime) -> Finding:
-    """How old the knowledge of what is installed is."""
+def of_inventory(found: Inventory | None, *, now: datetime, is_running: bool) -> Finding:
+    """How old the knowledge of what is installed is; comfywatch brings it up to date when it starts."""
     mend = "comfywatch inventory refresh"
-    if found is None or found.last_updated is None:
-        return warning("inventory", "it is not known what ComfyUI has installed", mend)
-    age = now - found.last_updated
-    sentence = f"what ComfyUI has installed is known as of {_ago(age)}"
-    return warning("inventory", sentence, mend) if age > OLD else ok("inventory", sentence)
+    known = found.last_updated if found is not None else None
+    age = None if known is None else now - known
+    said = f"known as of {_ago(age)}" if age is not None else "not known"
+    sentence = f"what ComfyUI has installed is {said}"
+    if age is not None and age <= OLD:
+        return ok("inventory", sentence)
+    return (
+        warning("inventory", sentence, mend) if is_running else ok("inventory", f"{sentence}; it is asked at the start")
+    )
 
 
 def of_inotify(watches: int, instances: int, *, folders: int) -> Finding:
@@ -225,7 +230,7 @@ def of_projects(folder: Path, forest: Forest) -> Iterator[Finding]:
     """What lies in the projects, and what lies in the wrong place."""
     trees = forest.projects.values()
     if not trees:
-        yield warning("projects", f"there is no project in {folder}", "comfywatch new my-film")
+        yield problem("projects", f"there is no project in {folder}", "comfywatch new my-film")
     else:
         workflows = sum(len(tree.files) for tree in trees)
         yield ok("projects", f"{_count(len(trees), 'project')}, {_count(workflows, 'workflow')}")
@@ -243,6 +248,13 @@ def _misplaced(notice: str) -> Finding:
     return warning(
         "files", sentence or notice, mend.replace(" it ", f" {name} ", 1) if sentence else f"look at {notice}"
     )
+
+
+def of_jobs(counts: Mapping[JobState, int]) -> Iterator[Finding]:
+    """What waits for a person; ``counts`` are of jobs that are not at their end."""
+    stopped = [f"{counts[state]} {state}" for state in (JobState.BLOCKED, JobState.INVALID) if counts.get(state)]
+    if stopped:
+        yield warning("workflows", f"{' and '.join(stopped)}", "comfywatch status")
 
 
 def is_well(findings: Iterable[Finding]) -> bool:

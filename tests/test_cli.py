@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 from loguru import logger
 
-from comfywatch import __version__, cli, outlets
+from comfywatch import __version__, cli, editor_schemas, outlets, plain_yaml
 from comfywatch.commands import database, terminal
 from comfywatch.commands.targets import UnknownName, find_target
 from comfywatch.jobs import Fact, Job
@@ -150,10 +151,27 @@ def test_new_makes_a_project_and_says_what_to_do_next(run: Run, here: Path) -> N
     folder = here / "projects/my-film"
     assert result.exit_code == 0
     assert "Next: comfywatch run" in result.output
-    assert sorted(path.name for path in folder.iterdir()) == ["inputs", "manifest.yaml", "workflows"]
+    made = ["assets", "characters", "inputs", "manifest.yaml", "notes.md", "workflows"]
+    assert sorted(path.name for path in folder.iterdir()) == made
+    assert set(re.findall(r"^  ([\w.]+)/? ", result.output, re.MULTILINE)) == set(made)
     reading = read_manifest(folder)
     assert reading.readable
     assert reading.notices == ()
+
+
+def test_the_manifest_has_the_keys_of_other_tools_and_the_machine_if_it_is_known(run: Run, here: Path) -> None:
+    keys = ["name", "description", "created", "status", "hardware", "defaults", "characters", "workflows", "notes"]
+    write_json(here / "state/inventory.json", {"system": {"gpu": "RTX 4090", "vram_total_gb": 24.0, "vram_free_gb": 3}})
+    run("new", "my-film")
+    manifest: Any = plain_yaml.load((here / "projects/my-film/manifest.yaml").read_bytes())
+    assert list(manifest) == keys
+    assert manifest["hardware"] == {"gpu": "RTX 4090", "vram_total_gb": 24.0}
+    assert marked(manifest) == []
+
+
+def marked(manifest: Any) -> list[str]:
+    """What an editor would mark in it."""
+    return [error.message for error in jsonschema.Draft7Validator(editor_schemas.of_manifest()).iter_errors(manifest)]
 
 
 def test_new_leaves_a_project_that_is_there_alone(run: Run, here: Path) -> None:

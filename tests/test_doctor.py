@@ -10,6 +10,7 @@ import pytest
 from comfywatch import doctor
 from comfywatch.doctor import Finding, Level
 from comfywatch.inventory import Inventory
+from comfywatch.jobs import JobState
 from comfywatch.settling import Stamp
 from comfywatch.tree import Forest, ProjectTree
 
@@ -24,7 +25,9 @@ def test_what_is_well_wants_nothing() -> None:
         doctor.of_state_disk(FOLDER, "ext4", None),
         doctor.of_comfyui("http://127.0.0.1:8188", version="0.3.64", seconds=0.004),
         doctor.of_headers(""),
-        doctor.of_inventory(Inventory(last_updated=NOW - timedelta(hours=2)), now=NOW),
+        doctor.of_inventory(Inventory(last_updated=NOW - timedelta(hours=2)), now=NOW, is_running=True),
+        doctor.of_inventory(None, now=NOW, is_running=False),
+        *doctor.of_jobs({JobState.PENDING: 3}),
         doctor.of_inotify(524288, 128, folders=40),
         doctor.of_space("disk", FOLDER, 80 * 2**30),
         doctor.of_daemon(is_running=True),
@@ -45,7 +48,8 @@ def test_whatever_is_not_well_says_what_to_do() -> None:
         doctor.of_state_disk(FOLDER, "ext4", Path("/srv")),
         doctor.of_no_comfyui("nothing listens at http://127.0.0.1:8188; is ComfyUI running?"),
         doctor.of_headers("every user of this machine can read /etc/x; to mend it: chmod 600 /etc/x"),
-        doctor.of_inventory(None, now=NOW),
+        doctor.of_inventory(None, now=NOW, is_running=True),
+        *doctor.of_jobs({JobState.BLOCKED: 2, JobState.INVALID: 1}),
         doctor.of_inotify(100, 128, folders=99),
         doctor.of_space("disk", FOLDER, 0),
         doctor.of_daemon(is_running=False),
@@ -68,6 +72,16 @@ def test_the_next_step_is_the_first_problem_before_any_warning() -> None:
     ]
     assert doctor.next_step(findings) == "start ComfyUI"
     assert doctor.next_step(findings[:1]) == "comfywatch run"
+
+
+def test_a_newcomer_is_led_from_step_to_step() -> None:
+    """Nothing that comfywatch does by itself at its start is among the steps."""
+    no_comfyui = doctor.of_no_comfyui("nothing listens")
+    no_inventory = doctor.of_inventory(None, now=NOW, is_running=False)
+    off = doctor.of_daemon(is_running=False)
+    assert doctor.next_step([no_comfyui, no_inventory, *doctor.of_projects(FOLDER, forest()), off]).startswith("start")
+    assert doctor.next_step([no_inventory, *doctor.of_projects(FOLDER, forest()), off]) == "comfywatch new my-film"
+    assert doctor.next_step([no_inventory, *doctor.of_projects(FOLDER, forest(film=())), off]) == "comfywatch run"
 
 
 def test_a_slow_comfyui_is_a_warning() -> None:
@@ -93,7 +107,7 @@ def test_the_mend_of_open_headers_is_the_command() -> None:
     ],
 )
 def test_old_knowledge_is_a_warning(age: timedelta, level: Level, words: str) -> None:
-    finding = doctor.of_inventory(Inventory(last_updated=NOW - age), now=NOW)
+    finding = doctor.of_inventory(Inventory(last_updated=NOW - age), now=NOW, is_running=True)
     assert (finding.level, finding.sentence.endswith(f"as of {words}")) == (level, True)
 
 

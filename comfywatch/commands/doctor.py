@@ -18,6 +18,7 @@ from comfywatch import doctor as checks
 from comfywatch.commands.options import Unusable, open_comfy, settings_from, with_config
 from comfywatch.commands.terminal import say, show_table
 from comfywatch.headers import readable_by_others
+from comfywatch.lock import is_held
 from comfywatch.tree import WORKFLOWS, read_forest
 
 if TYPE_CHECKING:
@@ -68,9 +69,26 @@ def _findings(config: Path | None, *, sends_test: bool) -> Iterator[checks.Findi
     yield checks.ok("config", f"read; the projects are in {settings.projects}")
     yield from _folders(settings)
     yield from _comfyui(settings)
-    yield checks.of_inventory(_inventory(settings), now=datetime.now(UTC))
+    is_running = is_held(settings.lock)
+    yield checks.of_inventory(_inventory(settings), now=datetime.now(UTC), is_running=is_running)
     yield from _watching(settings)
     yield from _extras(settings, sends_test=sends_test)
+    yield from _jobs(settings)
+    yield checks.of_daemon(is_running=is_running)
+
+
+def _jobs(settings: Settings) -> Iterator[checks.Finding]:
+    from comfywatch.commands.database import opened
+
+    if not settings.database.exists():
+        return
+    try:
+        with opened(settings) as store:
+            counts = store.counts(project=None)
+    except Unusable as error:
+        yield checks.problem("state", error.message, f"look at {settings.state}")
+    else:
+        yield from checks.of_jobs(counts)
 
 
 def _extras(settings: Settings, *, sends_test: bool) -> Iterator[checks.Finding]:
@@ -190,8 +208,6 @@ def _known(settings: Settings, forest: Forest) -> Iterator[checks.Finding]:
 
 
 def _watching(settings: Settings) -> Iterator[checks.Finding]:
-    from comfywatch.lock import is_held
-
     forest = read_forest(settings.projects, allow_links=settings.allow_links)
     known = list(_known(settings, forest))
     yield from known
@@ -200,4 +216,3 @@ def _watching(settings: Settings) -> Iterator[checks.Finding]:
         yield checks.of_inotify(watches, instances, folders=_watched(settings.projects, forest))
     if forest.is_there or not any(finding.subject == "projects" for finding in known):
         yield from checks.of_projects(settings.projects, forest)
-    yield checks.of_daemon(is_running=is_held(settings.lock))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,9 @@ from comfywatch.commands.terminal import say
 
 HEADER = """What is known of this project; comfywatch only reads it, and you may add to it.
 status: active runs what is dropped into workflows/; paused, completed and archived hold it.
-owner, priority, comfyui_url and models can be set too."""
+owner, priority, comfyui_url and models can be set too. All other keys are for you and your tools."""
+FOLDERS = ("workflows", "inputs", "assets", "characters")
+NOTES = "notes.md"
 
 
 @click.command()
@@ -20,6 +23,8 @@ owner, priority, comfyui_url and models can be set too."""
 @with_config
 def new(project: str, config: Path | None) -> None:
     """Make a project: a folder for workflows, inputs and outputs.
+
+    Its manifest has the keys that tools for projects know, too.
 
     \b
     Example:
@@ -29,7 +34,7 @@ def new(project: str, config: Path | None) -> None:
     _check_name(project)
     folder = settings.projects / project
     try:
-        _make(folder, project)
+        _make(folder, project, hardware=_hardware(settings.inventory_file))
     except FileExistsError as error:
         raise Finding(f"{_shown(folder)} is there already; nothing was changed.") from error
     except OSError as error:
@@ -52,16 +57,37 @@ def _check_name(name: str) -> None:
         )
 
 
-def _make(folder: Path, name: str) -> None:
+def _hardware(inventory_file: Path) -> dict[str, Any]:
+    """The machine that it is made for, as far as ComfyUI has said."""
+    from comfywatch.installed import read_inventory
+
+    found = read_inventory(inventory_file)
+    known = found.system if found else {}
+    return {key: known[key] for key in ("gpu", "vram_total_gb") if known.get(key)}
+
+
+def _make(folder: Path, name: str, *, hardware: dict[str, Any]) -> None:
     from comfywatch import files, plain_yaml
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir()
-    for below in ("workflows", "inputs"):
+    for below in FOLDERS:
         (folder / below).mkdir()
-    today = datetime.now(UTC).astimezone().date()
-    manifest = {"name": name, "created": today, "status": "active", "notes": ""}
+    manifest = {
+        "name": name,
+        "description": "",
+        "created": datetime.now(UTC).astimezone().date(),
+        "status": "active",
+        "hardware": hardware,
+        "defaults": {},
+        "characters": [],
+        "workflows": [],
+        "notes": f"see {NOTES}",
+    }
     files.write_whole(folder / "manifest.yaml", plain_yaml.dump(manifest, header=HEADER))
+    files.write_whole(
+        folder / NOTES, f"# {name}\n\nWhatever is worth to be known. comfywatch does not read it.\n".encode()
+    )
 
 
 def _shown(folder: Path) -> str:
@@ -75,7 +101,10 @@ def _next_steps(folder: str) -> str:
 
   workflows/     put workflows here (in ComfyUI: Workflow > Save)
   inputs/        pictures and other files that workflows name
-  manifest.yaml  the project's name, status and notes
+  assets/        more of these, to be kept: logos, textures, sounds
+  characters/    a folder for each, with pictures in NAME/references/
+  manifest.yaml  the project's name, status and settings
+  notes.md       for you
 
 Pictures will appear in {folder}/outputs/, and how things stand in {folder}/status.yaml.
 Next: comfywatch run"""

@@ -89,7 +89,7 @@ def of_comfyui(url: str, *, version: str, seconds: float) -> Finding:
 
 def of_no_comfyui(why: str) -> Finding:
     """A ComfyUI that did not answer as one; ``why`` is the client's sentence."""
-    return problem("ComfyUI", why, "start ComfyUI, or set comfyui_url in config.yaml to where it is")
+    return problem("ComfyUI", why, "start ComfyUI, or say in config.yaml where it is: comfyui_url: http://gpu-box:8188")
 
 
 def of_headers(notice: str) -> Finding:
@@ -151,7 +151,7 @@ def of_inventory(found: Inventory | None, *, now: datetime, is_running: bool) ->
 def of_inotify(watches: int, instances: int, *, folders: int) -> Finding:
     """Whether Linux gives enough watches; ``folders`` is how many there are to be watched."""
     mend = MORE_WATCHES
-    sentence = f"{folders} folders to watch, {watches} watches and {instances} instances a user"
+    sentence = f"{_count(folders, 'folder')} to watch, {watches} watches and {instances} instances a user"
     if folders >= watches:
         return problem("inotify", sentence, mend)
     if folders * 2 > watches or watches < 8192:

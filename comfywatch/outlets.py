@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 def lacking(settings: Settings) -> Iterator[str]:
     """What the settings ask for and is not installed, each as a sentence with its mend."""
     if settings.notify and find_spec("apprise") is None:
-        yield "notify needs one more package: pip install 'comfywatch[notify]'"
+        yield _needs("notify", "notify", "apprise")
     for name, value in (("metrics_file", settings.metrics_file), ("metrics_port", settings.metrics_port)):
         if value is not None and find_spec("prometheus_client") is None:
-            yield f"{name} needs one more package: pip install 'comfywatch[metrics]'"
+            yield _needs(name, "metrics", "prometheus-client")
+
+
+def _needs(setting: str, extra: str, package: str) -> str:
+    return f"{setting} needs one more package: pip install 'comfywatch[{extra}]', or pipx inject comfywatch {package}"
 
 
 class Outlets:

@@ -793,7 +793,9 @@ def test_the_doctor_ends_with_one_next_step(run: Run, here: Path) -> None:
     assert result.exit_code == 1
     assert re.search(r"^problem +ComfyUI +nothing listens at", result.output, re.MULTILINE)
     assert re.search(r"^warning +daemon +comfywatch is not running", result.output, re.MULTILINE)
-    assert result.output.endswith("\nNext: start ComfyUI, or set comfyui_url in config.yaml to where it is\n")
+    assert result.output.endswith(
+        "\nNext: start ComfyUI, or say in config.yaml where it is: comfyui_url: http://gpu-box:8188\n"
+    )
 
 
 def test_the_doctor_sees_a_bad_config(run: Run, here: Path) -> None:

@@ -326,8 +326,9 @@ def test_what_needs_a_package_says_which(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(outlets, "find_spec", lambda _: None)
     settings = Settings(root=tmp_path, notify=[{"urls_file": tmp_path / "u"}], metrics_file=tmp_path / "x.prom")
     assert list(outlets.lacking(settings)) == [
-        "notify needs one more package: pip install 'comfywatch[notify]'",
-        "metrics_file needs one more package: pip install 'comfywatch[metrics]'",
+        "notify needs one more package: pip install 'comfywatch[notify]', or pipx inject comfywatch apprise",
+        "metrics_file needs one more package: pip install 'comfywatch[metrics]', "
+        "or pipx inject comfywatch prometheus-client",
     ]
     assert list(outlets.lacking(Settings(root=tmp_path))) == []
 

@@ -88,7 +88,10 @@ def _play(folder: Path, sandbox: Sandbox) -> None:
             raise Finding(f"It was not completed within {PATIENCE:.0f} s; see {folder / 'comfywatch.log'}")
         _show_files(project)
     say(f"\nLook at it: {_picture(project)}")
-    say("Your turn: comfywatch new my-film, start ComfyUI, comfywatch run, and drop a workflow.")
+    if shutil.which("comfywatch") is None:
+        say("Your turn: install it (pipx install .), start ComfyUI, and say comfywatch new my-film.")
+    else:
+        say("Your turn: comfywatch new my-film, start ComfyUI, comfywatch run, and drop a workflow.")
 
 
 # --- the daemon

@@ -71,24 +71,9 @@ def _findings(config: Path | None, *, sends_test: bool) -> Iterator[checks.Findi
     yield from _comfyui(settings)
     is_running = is_held(settings.lock)
     yield checks.of_inventory(_inventory(settings), now=datetime.now(UTC), is_running=is_running)
+    yield checks.of_daemon(is_running=is_running)
     yield from _watching(settings)
     yield from _extras(settings, sends_test=sends_test)
-    yield from _jobs(settings)
-    yield checks.of_daemon(is_running=is_running)
-
-
-def _jobs(settings: Settings) -> Iterator[checks.Finding]:
-    from comfywatch.commands.database import opened
-
-    if not settings.database.exists():
-        return
-    try:
-        with opened(settings) as store:
-            counts = store.counts(project=None)
-    except Unusable as error:
-        yield checks.problem("state", error.message, f"look at {settings.state}")
-    else:
-        yield from checks.of_jobs(counts)
 
 
 def _extras(settings: Settings, *, sends_test: bool) -> Iterator[checks.Finding]:
@@ -205,6 +190,7 @@ def _known(settings: Settings, forest: Forest) -> Iterator[checks.Finding]:
         missing = {name: waiting[name] for name, tree in trees.items() if tree is None and waiting[name]}
         yield from checks.of_missing_projects(missing, another)
     yield from checks.of_watching(unheard, every=settings.rescan_seconds)
+    yield from checks.of_jobs(Counter(job.state for job in ledger.jobs.values()))
 
 
 def _watching(settings: Settings) -> Iterator[checks.Finding]:

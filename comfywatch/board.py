@@ -70,26 +70,29 @@ class Board:
                 return
             if project not in self._writing and self._not_before.get(project, 0) <= now:
                 self._ledger.changed.discard(project)
-                if self._is_to_be_written(project):
+                if self.is_to_be_written(project):
                     yield self.write(project, now=now, at=at)
                 else:
                     self._life_due.pop(project, None)
 
     def write_all(self, *, now: float, at: datetime, is_stopping: bool = False) -> Iterator[WriteStatus]:
         """The files of all projects, first of those in which something is to be done."""
-        for project in sorted(filter(self._is_to_be_written, self._ledger.projects), key=self._is_at_rest):
+        for project in sorted(filter(self.is_to_be_written, self._ledger.projects), key=self._is_at_rest):
             yield self.write(project, now=now, at=at, is_stopping=is_stopping)
 
     def write(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> WriteStatus:
         """The file of one project as it should be now."""
-        is_busy = bool(self._ledger.unfinished_in(project))
-        every = max(SIGN_OF_LIFE_SECONDS, self._settings.progress_seconds) if is_busy else IDLE_SIGN_OF_LIFE_SECONDS
-        self._life_due[project] = now + every
+        sheet = self.sheet(project, now=now, at=at, is_stopping=is_stopping)
+        self._life_due[project] = now + self._pause_of(project)
         self._writing.add(project)
-        sheet = Sheet(
+        return WriteStatus(project=project, folder=self._projects.folder(project), sheet=sheet)
+
+    def sheet(self, project: str, *, now: float, at: datetime, is_stopping: bool = False) -> Sheet:
+        """All that is to be said of a project beside what the database knows."""
+        return Sheet(
             project=self._project(project, now=now, is_stopping=is_stopping),
             at=at,
-            next_within=timedelta(seconds=every) + MARGIN,
+            next_within=timedelta(seconds=self._pause_of(project)) + MARGIN,
             held=self._projects.waits_for(project),
             on_hold=frozenset(path for name, path in self._ledger.on_hold if name == project),
             waits_for=self._waits_for(project),
@@ -97,7 +100,6 @@ class Board:
             expected={} if is_stopping else self._expected(project, now=now, at=at),
             heeded=self._controls.notes(project),
         )
-        return WriteStatus(project=project, folder=self._projects.folder(project), sheet=sheet)
 
     def written(self, event: StatusWritten, *, now: float) -> None:
         """A file is in place, or could not be written."""
@@ -122,14 +124,19 @@ class Board:
         times = [
             self._not_before.get(project, 0)
             for project in self._ledger.changed
-            if project not in self._writing and self._is_to_be_written(project)
+            if project not in self._writing and self.is_to_be_written(project)
         ]
         return min([*times, *self._life_due.values()], default=math.inf)
 
     def _is_at_rest(self, project: str) -> bool:
         return not self._ledger.unfinished_in(project)
 
-    def _is_to_be_written(self, project: str) -> bool:
+    def _pause_of(self, project: str) -> float:
+        """Seconds until the next sign of life."""
+        is_busy = bool(self._ledger.unfinished_in(project))
+        return max(SIGN_OF_LIFE_SECONDS, self._settings.progress_seconds) if is_busy else IDLE_SIGN_OF_LIFE_SECONDS
+
+    def is_to_be_written(self, project: str) -> bool:
         """Whether it is there and ours, as far as it was looked at: before, its file may tell of another machine."""
         known = self._projects[project]
         return self._projects.knows(project) and known.is_there and known.is_ours

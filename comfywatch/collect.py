@@ -20,6 +20,7 @@ from comfywatch import plain_yaml
 from comfywatch.comfy import Comfy
 from comfywatch.comfy_errors import ComfyError, Missing
 from comfywatch.files import NotRegular
+from comfywatch.gallery import NOTHING, Shown, shown
 from comfywatch.history import Outcome, OutputFile
 from comfywatch.inside import Folder, open_folder
 from comfywatch.jobs import Job, workflow_name
@@ -56,13 +57,14 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What came of it. ``gone`` names outputs that ComfyUI no longer has; after an ``error`` it is tried again.
+    """What came of it, and what it has to show.
 
-    ``fetched`` is in bytes.
+    ``gone`` names outputs that ComfyUI no longer has; after an ``error`` it is tried again. ``fetched`` is in bytes.
     """
 
     job: int
     prompt_id: str
+    shown: Shown = NOTHING
     gone: tuple[str, ...] = ()
     fetched: int = 0
     error: ComfyError | OSError | None = None
@@ -77,7 +79,9 @@ def collect(task: Collection, comfy: Comfy) -> Collected:
                 raise MovedAway(f"{OUTPUTS}/{task.job.folder} was moved away meanwhile")
     except (ComfyError, OSError) as error:
         return Collected(job=task.job.id, prompt_id=task.job.prompt_id, error=error)
-    return Collected(job=task.job.id, prompt_id=task.job.prompt_id, gone=tuple(gone), fetched=fetched)
+    seen = shown((row["path"] for row in fetched), recipe(task.prompt).get("seeds", {}).values())
+    size = sum(row["bytes"] for row in fetched)
+    return Collected(job=task.job.id, prompt_id=task.job.prompt_id, shown=seen, gone=tuple(gone), fetched=size)
 
 
 def show_preview(project: Path, run_folder: str, picture: bytes) -> bool:
@@ -156,8 +160,8 @@ def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
     ]
 
 
-def _fill(run: Folder, task: Collection, comfy: Comfy) -> tuple[int, list[str]]:
-    """All that belongs into the run folder, in bytes; else the names of outputs that are gone, and no result."""
+def _fill(run: Folder, task: Collection, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:
+    """All that belongs into the run folder; else the names of outputs that ComfyUI no longer has, and no result."""
     run.remove_leftovers()
     with suppress(FileNotFoundError):
         run.unlink(PREVIEW)
@@ -167,7 +171,7 @@ def _fill(run: Folder, task: Collection, comfy: Comfy) -> tuple[int, list[str]]:
         run.write_whole(WORKFLOW, prompt.encode("utf-8", "backslashreplace"))  # half a pair: \ud83d
         run.write_whole(RESULT, plain_yaml.dump(result_document(task, fetched), header=HEADER))
         run.sync()
-    return sum(row["bytes"] for row in fetched), gone
+    return fetched, gone
 
 
 def _fetch_all(task: Collection, run: Folder, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:

@@ -24,7 +24,7 @@ from comfywatch import service
 from comfywatch.effects import Event, Woken
 from comfywatch.engine import Engine
 from comfywatch.lock import Held, Lock
-from comfywatch.performer import Performer, written
+from comfywatch.performer import Performer, page_written, written
 from comfywatch.settings import Settings
 from comfywatch.state_folder import StateRefused, prepare, set_aside
 from comfywatch.store import Damaged, Store, Unavailable
@@ -39,6 +39,8 @@ LAST_WORDS_SECONDS = 2.0
 """For each ``status.yaml`` to say that nobody is at work; of hundreds, the last say it by ``next_update_by``."""
 FAREWELL_SECONDS = 10.0
 """How long ``run --once`` waits at its end for the services that are told of it."""
+LAST_PAGES_SECONDS = 30.0
+"""How long ``run --once`` may write pages at its end."""
 BATCH = 500
 """Events that are taken in before what they led to is committed."""
 TELL_SECONDS = 60.0
@@ -249,6 +251,17 @@ class Daemon:
                 written(effect, self._settings.database)
                 if time.monotonic() - now > LAST_WORDS_SECONDS:
                     return
+            self._last_pages(now=now, at=at)
+
+    def _last_pages(self, *, now: float, at: datetime) -> None:
+        """The pages show what ended last, as far as that takes no time that a stop does not have."""
+        if self._engine is None:
+            return
+        until = time.monotonic() + (LAST_PAGES_SECONDS if self._once else STOP_SECONDS)
+        for effect in self._engine.pages.last_words(now=now, at=at):
+            self._engine.pages.written(page_written(effect, self._settings), now=now)
+            if time.monotonic() > until:
+                return
 
     @contextmanager
     def _locked(self) -> Iterator[Lock]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ from comfywatch.gathering import News
 from comfywatch.heard import What
 from comfywatch.inputs import InputFile
 from comfywatch.packages import PackageMap
+from comfywatch.page import Card
+from comfywatch.page_writing import Written
 from comfywatch.sheet import Sheet
 from comfywatch.store import Damaged, Unavailable
 from comfywatch.tree import Forest
@@ -138,6 +141,25 @@ class ShowFigures:
     figures: Figures
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritePage:
+    """To the pool: ``index.html`` of a project; answered by ``PageWritten``. What ran is read there."""
+
+    project: str
+    folder: Path
+    sheet: Sheet
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOverview:
+    """To the pool: ``index.html`` over all projects; answered by ``PageWritten`` for no project."""
+
+    cards: tuple[Card, ...]
+    others: tuple[str, ...]
+    at: datetime
+
+
 Effect: TypeAlias = (
     AskServer
     | Collect
@@ -152,6 +174,8 @@ Effect: TypeAlias = (
     | ShowPreview
     | Tell
     | ShowFigures
+    | WritePage
+    | WriteOverview
 )
 
 
@@ -239,6 +263,14 @@ class PreviewShown:
     is_written: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageWritten:
+    """What came of a page; an empty project is the page over all of them."""
+
+    project: str
+    result: Written
+
+
 Event: TypeAlias = (
     Touched
     | Scanned
@@ -252,4 +284,5 @@ Event: TypeAlias = (
     | PackagesFound
     | Heard
     | PreviewShown
+    | PageWritten
 )

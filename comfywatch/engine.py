@@ -29,6 +29,7 @@ from comfywatch.effects import (
     Event,
     Heard,
     PackagesFound,
+    PageWritten,
     PreviewShown,
     Scanned,
     StatusWritten,
@@ -45,6 +46,7 @@ from comfywatch.jobs import Fact, JobState
 from comfywatch.ledger import Ledger
 from comfywatch.lookout import Lookout
 from comfywatch.newsroom import Newsroom
+from comfywatch.page_board import PageBoard
 from comfywatch.projects import MANIFESTS, Projects
 from comfywatch.prompts import digest_for
 from comfywatch.settings import Settings
@@ -106,6 +108,7 @@ class Engine:
         self.desk = Desk(self.ledger, self.intake, self.dispatcher)
         self.controls = Controls(self.ledger, self.desk, settings.projects, is_first_start=is_first_start)
         self.board = Board(settings, self.ledger, self.projects, self.intake, self.dispatcher, self.controls)
+        self.pages = PageBoard(settings, self.ledger, self.projects, self.board)
         self._away = Away(store)
         self._newsroom = Newsroom(settings, self.ledger, self.projects, self.dispatcher.servers, now=now)
         self._read_invalid_again()
@@ -136,7 +139,7 @@ class Engine:
 
     def _came_back(
         self,
-        event: Answer | Collected | Uploaded | PackagesFound | StatusWritten | PreviewShown,
+        event: Answer | Collected | Uploaded | PackagesFound | StatusWritten | PreviewShown | PageWritten,
         *,
         now: float,
         at: datetime,
@@ -155,6 +158,8 @@ class Engine:
                 self.board.written(event, now=now)
             case PreviewShown():
                 self.dispatcher.hearing.shown(event, now=now)
+            case PageWritten():
+                self.pages.written(event, now=now)
 
     def _touched(self, event: Touched, *, now: float, at: datetime) -> None:
         if self.intake.is_of_no_interest(event.path):
@@ -228,7 +233,8 @@ class Engine:
             self.lookout.look_soon(now=now)
         self.desk.serve(now=now, at=at)
         effects = [*self.lookout.plan(now=now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
-        return [*effects, *self._newsroom.plan(now=now, at=at)]
+        self.pages.follow(effects)
+        return [*effects, *self.pages.plan(now=now, at=at), *self._newsroom.plan(now=now, at=at)]
 
     def look_again(self, *, now: float) -> None:
         """Look at everything anew: the folders, each manifest, and what each ComfyUI has."""
@@ -243,6 +249,7 @@ class Engine:
         times = [
             self.dispatcher.next_due(now=now),
             self.board.next_due(),
+            self.pages.next_due(),
             self.desk.next_due(),
             self.lookout.next_due(now=now),
             self._newsroom.next_due(),

@@ -287,6 +287,7 @@ class Follower:
         if result.gone:
             self._gone(job, result.gone)
             return None
+        self._ledger.store.save_shown(job.id, result.shown)
         return self._final(job, Outcome.from_dict(job.outcome), at)
 
     def _final(self, job: Job, outcome: Outcome, at: datetime) -> Job:

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 FIRST_PAUSE = 0.25
 """Seconds until a ComfyUI that refused is asked again; doubled each time up to ``poll_seconds``."""
+NOT_ASKED = "not asked yet"
 IDLE_PATIENCE = 120.0
 """Seconds that prompts may wait while none runs; a ComfyUI that works begins the next one at once."""
 STOP_PATIENCE = 600.0
@@ -35,7 +36,7 @@ class Link:
     url: str
     poll_seconds: float
     state: ServerState = ServerState.DOWN
-    message: str = "not asked yet"
+    message: str = NOT_ASKED
     version: str = ""
     life: int = 1
     last_number: float | None = None
@@ -44,6 +45,11 @@ class Link:
     next_ask: float = 0.0
     stuck: str = ""
     """Why it is taken to be stuck; whatever else happens to the link meanwhile, only its queue tells that it is not."""
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether anything is known of it."""
+        return self.message != NOT_ASKED
 
     @property
     def takes_jobs(self) -> bool:

@@ -14,6 +14,8 @@ from typing import Any
 
 from comfywatch import plain_yaml
 from comfywatch.collect import OUTPUTS, RESULT, run_number
+from comfywatch.files import NotRegular, TooBig
+from comfywatch.gallery import NOTHING, Shown, shown
 from comfywatch.inside import open_folder
 from comfywatch.jobs import FINAL, Job, JobState, workflow_name
 
@@ -68,6 +70,28 @@ def seeds_of(project: Path, path: str, run: int) -> dict[str, int]:
     seeds = settings.get("seeds") if isinstance(settings, Mapping) else None
     listed = seeds.items() if isinstance(seeds, Mapping) else ()
     return {str(node): seed for node, seed in listed if type(seed) is int}
+
+
+def shown_of(project: Path, job: Job) -> Shown | None:
+    """What a finished run has to show, nothing if it is gone; ``None`` if that cannot be told now."""
+    steps = PurePosixPath(job.lies_in).parts
+    if ".." in steps:  # it stayed in the project from which its workflow was moved
+        project, steps = project.parent / steps[1], steps[2:]
+    try:
+        with open_folder(project, *steps) as folder:
+            result = plain_yaml.load(folder.read(RESULT, max_bytes=MAX_RESULT_BYTES)[0])
+    except (FileNotFoundError, NotADirectoryError, NotRegular, TooBig, plain_yaml.NotYaml):
+        return NOTHING
+    except OSError:
+        return None
+    return _shown_in(result) if isinstance(result, Mapping) else NOTHING
+
+
+def _shown_in(result: Mapping[str, Any]) -> Shown:
+    rows, settings = result.get("outputs"), result.get("settings")
+    seeds = settings.get("seeds") if isinstance(settings, Mapping) else None
+    names = [row.get("path") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return shown(names, seeds.values() if isinstance(seeds, Mapping) else ())
 
 
 def _steps(path: str, run: int) -> tuple[str, ...]:

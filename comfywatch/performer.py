@@ -28,6 +28,7 @@ from comfywatch.effects import (
     FindPackages,
     Listen,
     PackagesFound,
+    PageWritten,
     PreviewShown,
     Scan,
     Scanned,
@@ -40,6 +41,8 @@ from comfywatch.effects import (
     Uploaded,
     WatchProjects,
     WriteFile,
+    WriteOverview,
+    WritePage,
     WriteStatus,
 )
 from comfywatch.inside import open_folder
@@ -47,6 +50,8 @@ from comfywatch.listener import Listener
 from comfywatch.neighbours import STATUS
 from comfywatch.outlets import Outlets
 from comfywatch.package_search import find_packages
+from comfywatch.page import PAGE
+from comfywatch.page_writing import write_overview, write_page
 from comfywatch.published import PUBLISHED
 from comfywatch.reach import Reach
 from comfywatch.settings import Settings
@@ -120,6 +125,8 @@ class Performer:
                 self._write(effect)
             case Tell(news=news):
                 self._outlets.tell(news)
+            case WritePage() | WriteOverview():
+                self._workers.perform(lambda: self._answer(page_written(effect, self._settings)))
             case _:
                 self._perform_in_pool(effect)
 
@@ -267,6 +274,17 @@ def _known_files(database: Path) -> Iterator[Known]:
         yield known
 
 
+def page_written(effect: WritePage | WriteOverview, settings: Settings) -> PageWritten:
+    """``index.html``, whole, if it says anything new."""
+    match effect:
+        case WritePage():
+            result = write_page(effect.sheet, effect.folder, database=settings.database, at=effect.at)
+            return PageWritten(project=effect.project, result=result)
+        case WriteOverview():
+            result = write_overview(effect.cards, effect.others, settings.projects, at=effect.at)
+            return PageWritten(project="", result=result)
+
+
 def _write(path: Path, data: bytes) -> None:
     """A file below ``state/`` that only spares an ask at the next start."""
     try:
@@ -289,4 +307,4 @@ def _preview_shown(effect: ShowPreview) -> PreviewShown:
 def _is_ours(path: str) -> bool:
     """What we write ourselves must not wake us."""
     name = os.path.basename(path)  # noqa: PTH119  # asked for each event
-    return name in {STATUS, PUBLISHED, "outputs"} or name.startswith(files.SCRATCH_PREFIX)
+    return name in {STATUS, PAGE, PUBLISHED, "outputs"} or name.startswith(files.SCRATCH_PREFIX)

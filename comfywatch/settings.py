@@ -25,7 +25,7 @@ from comfywatch.plain_yaml import shown
 from comfywatch.urls import checked_url, safe_url
 
 DEFAULT_URL = "http://127.0.0.1:8188"
-NOT_YET = frozenset({"page"})
+NOT_YET: frozenset[str] = frozenset()
 """Keys that are accepted without effect in this version."""
 
 _SECRET = {"notify"}

@@ -6,6 +6,7 @@ of its own, so that a project's size costs the jobs nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,11 +17,13 @@ from comfywatch import status
 from comfywatch.inside import open_folder
 from comfywatch.jobs import Job, JobState, workflow_name
 from comfywatch.link import ServerState
+from comfywatch.names import natural
 from comfywatch.neighbours import STATUS
 from comfywatch.progress import Progress
 from comfywatch.status import Entry, Place
 from comfywatch.store import FileRecord, Store
 
+_WELL = frozenset({JobState.COMPLETED, JobState.CANCELLED})
 DRAG_HINT = "meanwhile the file can be dragged into ComfyUI's window"
 
 
@@ -51,6 +54,19 @@ def write_sheet(sheet: Sheet, folder: Path, *, database: Path) -> None:
         listing = _Listing(sheet, store)
         data = status.rendered(sheet.project, listing, at=sheet.at, next_within=sheet.next_within)
         project.write_whole(STATUS, data)
+
+
+def unsettled(sheet: Sheet, store: Store, *, most: int) -> tuple[tuple[Entry, ...], Counter[JobState]]:
+    """The workflows that have not come to a good end, ``most`` of each state, and how many there are of every state."""
+    listing = _Listing(sheet, store)
+    paths: dict[JobState, list[str]] = {}
+    counts: Counter[JobState] = Counter()
+    for place in sorted(listing.places(), key=lambda place: natural(place.path)):
+        counts[place.state] += 1
+        if place.state not in _WELL and len(paths.setdefault(place.state, [])) < most:
+            paths[place.state].append(place.path)
+    entries = (entry for chosen in paths.values() for entry in listing.entries(chosen))
+    return tuple(entry for entry in entries if not entry.is_gone), counts
 
 
 class _Listing:

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from comfywatch.gallery import Run, Shown
 from comfywatch.jobs import FINAL, Job, JobState, Post, Wish, workflow_name
 from comfywatch.names import folded
 from comfywatch.problems import Problem
@@ -117,6 +118,9 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE files SET folder = output_folder(path);
     CREATE INDEX files_by_folder ON files (project, folder);
     """,
+    """
+    CREATE TABLE shown (job INTEGER PRIMARY KEY REFERENCES jobs (id), outputs TEXT NOT NULL, seeds TEXT NOT NULL);
+    """,
 )
 """One script a version, the first for an empty database; ``PRAGMA user_version`` says how many have been applied."""
 
@@ -198,6 +202,7 @@ _PASSING = {
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _OF_PROJECT = "(? IS NULL OR project = ?)"
 _UNFINISHED = ", ".join(f"'{state}'" for state in JobState if state not in FINAL)
+_RAN = f"project = ? AND run IS NOT NULL AND state NOT IN ({_UNFINISHED})"
 
 
 class Store:
@@ -349,6 +354,31 @@ class Store:
     def jobs_of(self, project: str, path: str) -> list[Job]:
         """All runs of one workflow, newest first."""
         return list(self._jobs("project = ? AND path = ? ORDER BY id DESC", (project, path)))
+
+    # --- what finished runs have to show
+
+    def save_shown(self, job_id: int, shown: Shown) -> None:
+        """Keep what a finished run has to show."""
+        values = (job_id, json.dumps(shown.outputs), json.dumps(shown.seeds))
+        self._write("INSERT OR REPLACE INTO shown VALUES (?, ?, ?)", values)
+
+    def unshown(self, project: str, *, limit: int) -> list[Job]:
+        """Finished runs of which it is not known what they have to show, the newest first."""
+        where = f"{_RAN} AND id NOT IN (SELECT job FROM shown) ORDER BY finished DESC LIMIT ?"
+        return list(self._jobs(where, (project, limit)))
+
+    def runs(self, project: str, *, limit: int) -> list[Run]:
+        """Finished runs with what they have to show, the newest first."""
+        sql = (
+            "SELECT path, run, state, jobs.outputs, finished, json_extract(outcome, '$.seconds'), "
+            f"shown.outputs, seeds FROM jobs JOIN shown ON shown.job = jobs.id WHERE {_RAN} "
+            "ORDER BY finished DESC, id DESC LIMIT ?"
+        )
+        return [_run(row) for row in self._read(sql, (project, limit))]
+
+    def run_count(self, project: str) -> int:
+        """How many finished runs a project has."""
+        return int(self._value(f"SELECT count(*) FROM jobs WHERE {_RAN}", (project,)))
 
     # --- files
 
@@ -639,6 +669,22 @@ def _job_in(row: Sequence[Any]) -> Job:
     for name in ("first_seen", "suspected", "submitted", "started", "finished"):
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     return Job(**values)
+
+
+def _run(row: Sequence[Any]) -> Run:
+    path, run, state, outputs, finished, seconds, names, seeds = row
+    try:
+        return Run(
+            path=path,
+            run=run,
+            state=JobState(state),
+            folder=outputs or f"outputs/{workflow_name(path)}/{run:03d}",
+            finished=datetime.fromisoformat(finished) if finished else None,
+            seconds=seconds,
+            shown=Shown(outputs=tuple(json.loads(names)), seeds=tuple(json.loads(seeds))),
+        )
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"run {run} of {path} cannot be read") from error
 
 
 def _file_record(row: Sequence[Any]) -> FileRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from comfywatch import board, decide
+from comfywatch import board, decide, page_board
 from comfywatch.sandbox import Sandbox, SandboxSettings
 from tests.world import World
 
@@ -28,6 +28,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 def world(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Folders, a sandbox that is up, and a daemon that the test starts; what it waits for, it waits for less long."""
     monkeypatch.setattr(board, "SHORTEST_PAUSE", 0.05)
+    monkeypatch.setattr(page_board, "SHORTEST_PAUSE", 0.05)
     monkeypatch.setattr(decide, "UNSURE_GAP", 0.3)
     monkeypatch.setattr(decide, "VANISHED_GAP", 0.1)
     made = World(tmp_path / "root", sandbox)

@@ -22,12 +22,13 @@ _ORDER = """
     link_rules value_rules input_rules validation node_errors refusal
     packages model_links wanted core_nodes references mends package_search shelf
     jobs figures bulletin gathering
-    hints outline workflow saved prompts reading history endings decide line overtime submission status live
+    hints gallery templates outline workflow saved prompts reading history endings decide line overtime submission
+    status live page
     store ledger survey collect past inherit away intake
-    chains inputs origin neighbours sheet asks asker effects published uploads listener inotify watcher watching
-    album postman notifier exposition publisher outlets performer
+    chains inputs origin neighbours sheet page_writing asks asker effects published uploads listener inotify
+    watcher watching album postman notifier exposition publisher outlets performer
     projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch
-    desk controls board lookout newsroom engine trouble daemon
+    desk controls board page_board lookout newsroom engine trouble daemon
     doctor demo commands cli __main__
 """
 ORDER = _ORDER.split()
@@ -40,6 +41,7 @@ IMPORTERS = {
     "yaml": {"plain_yaml"},
     "pydantic": {"settings"},
     "click": {"commands", "cli"},
+    "jinja2": {"templates"},
     "rich": {"commands.terminal"},
     "aiohttp": {"sandbox"},
     "PIL": {"sandbox"},

@@ -24,7 +24,7 @@ _ORDER = """
     jobs figures bulletin gathering
     hints gallery templates outline workflow saved prompts reading history endings decide line overtime submission
     status live page
-    store ledger survey collect past inherit away intake
+    migrations store ledger survey collect past inherit away intake
     chains inputs origin neighbours sheet page_writing asks asker effects published uploads listener inotify
     watcher watching album postman notifier exposition publisher outlets performer
     projects installed server missing submit follow adopt servers posting forecast meters hearing dispatch

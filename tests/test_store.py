@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from comfywatch import store as store_module
 from comfywatch.jobs import FINAL, Job, JobState, Post, Wish
+from comfywatch.migrations import MIGRATIONS
 from comfywatch.problems import Problem, Severity
 from comfywatch.progress import Pace
 from comfywatch.settling import Stamp
-from comfywatch.store import MIGRATIONS, Damaged, FileRecord, NewerSchema, Store
+from comfywatch.store import Damaged, FileRecord, NewerSchema, Store
 from tests.made import NOON, PROMPT_ID, STAMP, a_job
 
 

@@ -7,7 +7,8 @@ nothing is asked, and no decision depends on it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from comfywatch import __version__
@@ -100,7 +101,7 @@ class Newsroom:
         busy = None
         if self._must_look and self._look_due <= now:
             self._must_look, self._look_due = False, now + LOOK_SECONDS
-            busy = frozenset(job.project for job in self._ledger.jobs.values() if self._has_work(job))
+            busy = self._busy()
         if ends or freed or busy is not None:
             yield Tell(news=News(ends=ends, freed=freed, busy=busy))
 
@@ -113,31 +114,30 @@ class Newsroom:
         self._told[job.id] = stops
         return stops != before and any(code != NOT_MADE for code, _ in stops)
 
-    def _has_work(self, job: Job) -> bool:
-        if job.id in self._ledger.active:
-            return True
-        return job.state is JobState.PENDING and not job.held and not self._projects.waits_for(job.project)
+    def _busy(self) -> frozenset[str]:
+        """The projects of which something goes on without a person."""
+        busy: set[str] = set()
+        for job in self._ledger.jobs.values():
+            if job.project not in busy and (job.id in self._ledger.active or self._waits(job)):
+                busy.add(job.project)
+        return frozenset(name for name in busy if not self._projects.waits_for(name) or self._is_at_work(name))
+
+    def _waits(self, job: Job) -> bool:
+        """Whether it is pending, and nobody holds it."""
+        return job.state is JobState.PENDING and not job.held and (job.project, job.path) not in self._ledger.on_hold
+
+    def _is_at_work(self, project: str) -> bool:
+        return any(job.project == project for job in self._ledger.active.values())
 
     # --- figures
 
     def _snapshot(self, *, now: float, at: datetime) -> Figures:
         tally = self._tally
-        jobs: dict[tuple[str, JobState], int] = {}
-        waiting: dict[str, float] = {}
-        running: dict[str, float] = {}
-        for job in self._ledger.jobs.values():
-            project = tally.label(job.project)
-            if (project, job.state) not in jobs:
-                jobs.update({(project, state): jobs.get((project, state), 0) for state in _UNFINISHED})
-            jobs[project, job.state] += 1
-            if job.state is JobState.RUNNING and job.started is not None:
-                running[project] = max(running.get(project, 0.0), (at - job.started).total_seconds())
-            elif job.state in {JobState.PENDING, JobState.QUEUED} and not job.held:
-                waiting[project] = max(waiting.get(project, 0.0), (at - job.first_seen).total_seconds())
+        waiting, running = self._longest(at)
         return Figures(
             version=__version__,
             at=at,
-            jobs=jobs,
+            jobs=self._unfinished(),
             longest_waiting=waiting,
             longest_running=running,
             ended=dict(tally.ended),
@@ -147,6 +147,33 @@ class Newsroom:
             errors=dict(tally.errors),
             servers=tuple(_of_server(server, now=now) for server in self._servers),
         )
+
+    def _unfinished(self) -> dict[tuple[str, JobState], int]:
+        """How many jobs are in each state, by the project's label; 0 where a project has others."""
+        counts = Counter((job.project, job.state) for job in self._ledger.jobs.values())
+        labels = {project: self._tally.label(project) for project, _ in counts}
+        found = {(label, state): 0 for label in labels.values() for state in _UNFINISHED}
+        for (project, state), count in counts.items():
+            found[labels[project], state] += count
+        return found
+
+    def _longest(self, at: datetime) -> tuple[dict[str, float], dict[str, float]]:
+        """Since when the foremost jobs wait, and run, in seconds by the project's label."""
+        waiting: dict[str, datetime] = {}
+        running: dict[str, datetime] = {}
+        for job in self._ledger.jobs.values():
+            if job.state is JobState.RUNNING and job.started is not None:
+                running[job.project] = min(running.get(job.project, at), job.started)
+            elif job.state is JobState.QUEUED or self._waits(job):
+                waiting[job.project] = min(waiting.get(job.project, at), job.first_seen)
+        return self._seconds(waiting, at), self._seconds(running, at)
+
+    def _seconds(self, since: Mapping[str, datetime], at: datetime) -> dict[str, float]:
+        longest: dict[str, float] = {}
+        for project, begin in since.items():
+            label = self._tally.label(project)
+            longest[label] = max(longest.get(label, 0.0), (at - begin).total_seconds())
+        return longest
 
 
 def _of_server(server: Server, *, now: float) -> ServerFigures:

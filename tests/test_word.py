@@ -154,6 +154,18 @@ def test_a_chain_of_workflows_is_not_told_as_blocked(world: World, receiver: Stu
     assert all("blocked" not in asked.json["message"] for asked in receiver.asked)
 
 
+def test_what_a_person_holds_is_not_waited_for(world: World, receiver: StubHttp, tmp_path: Path) -> None:
+    told = telling(world, {"urls_file": addresses(tmp_path, address(receiver)), "on": ["drained"]})
+    (told.workflows() / "held.hold").touch()
+    told.start()
+    told.drop("held.json", picture(1))
+    told.until_state("held.json", "pending")
+    told.drop("a.json", picture(2))
+    told.until(lambda: "Nothing is left to do: 1 completed" in titles(receiver))
+    told.stop()
+    assert told.entry("held.json")["state"] == "pending"
+
+
 def test_what_was_blocked_before_a_restart_is_not_told_again(world: World, receiver: StubHttp, tmp_path: Path) -> None:
     told = telling(world, {"urls_file": addresses(tmp_path, address(receiver)), "on": ["blocked", "failed"]})
     told.start()

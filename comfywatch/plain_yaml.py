@@ -107,7 +107,7 @@ def shown(value: Any) -> str:
 def _scalar(value: str | float | datetime | Flow) -> str:
     """One value within a line; what is not plainly safe there, ``dump`` writes."""
     if isinstance(value, Flow):
-        return f"{{{', '.join(f'{name}: {_scalar(item)}' for name, item in value.items())}}}"
+        return f"{{{', '.join(f'{_scalar(name)}: {_scalar(item)}' for name, item in value.items())}}}"
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
     if isinstance(value, str):

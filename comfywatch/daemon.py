@@ -250,7 +250,7 @@ class Daemon:
             for effect in self._engine.board.write_all(now=now, at=at, is_stopping=True):
                 written(effect, self._settings.database)
                 if time.monotonic() - now > LAST_WORDS_SECONDS:
-                    return
+                    break
             self._last_pages(now=now, at=at)
 
     def _last_pages(self, *, now: float, at: datetime) -> None:

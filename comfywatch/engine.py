@@ -156,6 +156,7 @@ class Engine:
                 self.dispatcher.packages_found(event, now=now)
             case StatusWritten():
                 self.board.written(event, now=now)
+                self.pages.follow(event)
             case PreviewShown():
                 self.dispatcher.hearing.shown(event, now=now)
             case PageWritten():
@@ -233,7 +234,6 @@ class Engine:
             self.lookout.look_soon(now=now)
         self.desk.serve(now=now, at=at)
         effects = [*self.lookout.plan(now=now), *self.dispatcher.plan(now=now, at=at), *self.board.plan(now=now, at=at)]
-        self.pages.follow(effects)
         return [*effects, *self.pages.plan(now=now, at=at), *self._newsroom.plan(now=now, at=at)]
 
     def look_again(self, *, now: float) -> None:

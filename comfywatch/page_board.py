@@ -1,19 +1,19 @@
 """Which ``index.html`` is due: only what has changed, one at a time, and the larger the rarer.
 
-It follows ``status.yaml``: a project whose file is written may have something new to show. What a page is made of
-beside that is read by the thread that writes it, so that a page costs the jobs nothing.
+It follows ``status.yaml``: a project whose file was written may have something new to show, and what a kill left there
+is gone by then. What a page is made of is read by the thread that writes it, so that a page costs the jobs nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from loguru import logger
 
 from comfywatch.board import Board
-from comfywatch.effects import Effect, PageWritten, WriteOverview, WritePage, WriteStatus
+from comfywatch.effects import PageWritten, StatusWritten, WriteOverview, WritePage
 from comfywatch.ledger import Ledger
 from comfywatch.page import Card
 from comfywatch.projects import Projects
@@ -23,10 +23,12 @@ SHORTEST_PAUSE = 5.0
 """Seconds between two writes of one page, at least."""
 BYTES_A_SECOND = 100_000
 """Of one page, over time: sync tools send all of it to everybody at each write."""
-COST_FACTOR = 50
+COST_FACTOR = 20
 """A page is written no sooner after the last time than this many times what the work for it took."""
 ASKED_SOON_SECONDS = 1.0
 """Just after the start, nothing is known of ComfyUI yet: what a page says of it would not be true for long."""
+LONGEST_PAUSE = 60.0
+"""What the work took is told by a clock that also counts what else the thread happened to do."""
 AGAIN_SECONDS = 60.0
 """After a write that failed."""
 OVERVIEW = ""
@@ -47,10 +49,10 @@ class PageBoard:
         self._writing: str | None = None
         self._failed: dict[str, str] = {}
 
-    def follow(self, effects: Iterable[Effect]) -> None:
-        """What is written anew elsewhere may look different here."""
+    def follow(self, event: StatusWritten) -> None:
+        """What says something new elsewhere may look different here."""
         if self._settings.page:
-            self.changed.update(effect.project for effect in effects if isinstance(effect, WriteStatus))
+            self.changed.add(event.project)
 
     def plan(self, *, now: float, at: datetime) -> Iterator[WritePage | WriteOverview]:
         """The page that is due, if none is being written."""
@@ -84,7 +86,7 @@ class PageBoard:
         if result.found:
             self.changed.add(project)
         pause = max(SHORTEST_PAUSE, COST_FACTOR * result.took, result.size / BYTES_A_SECOND)
-        self._not_before[project] = now + pause
+        self._not_before[project] = now + min(pause, LONGEST_PAUSE)
         if result.error is not None:
             self._put_off(project, result.error, now=now)
         else:

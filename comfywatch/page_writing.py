@@ -23,6 +23,7 @@ from comfywatch.past import shown_of
 from comfywatch.sheet import Sheet, unsettled
 from comfywatch.store import Damaged, Store, Unavailable
 from comfywatch.templates import MARK, Rendered
+from comfywatch.tree import WORKFLOWS
 
 READ_AT_ONCE = 50
 """Runs whose ``result.yaml`` is read for one page: after the database was lost there may be thousands."""
@@ -51,6 +52,8 @@ def write_page(sheet: Sheet, folder: Path, *, database: Path, at: datetime) -> W
     found: dict[int, Shown] = {}
     try:
         with entered((folder.parent, (folder.name,))) as project:
+            if not (folder / WORKFLOWS).is_dir():  # the empty place of what was unmounted
+                raise FileNotFoundError(f"{WORKFLOWS}/ is not there")
             whole = _whole(sheet, folder, database, found)
             size = _put(project, page.project_page(whole, at=at))
     except (OSError, Unavailable, Damaged) as error:
@@ -59,8 +62,10 @@ def write_page(sheet: Sheet, folder: Path, *, database: Path, at: datetime) -> W
 
 
 def write_overview(cards: Sequence[Card], others: Sequence[str], projects: Path, *, at: datetime) -> Written:
-    """The page over all projects."""
+    """The page over all projects; none where none of them is there, as in the empty place of what was unmounted."""
     start = time.thread_time()
+    if not any((projects / card.name / WORKFLOWS).is_dir() for card in cards):
+        return Written()
     try:
         with entered((projects, ())) as folder:
             size = _put(folder, page.overview(cards, others=others, at=at))

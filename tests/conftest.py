@@ -29,6 +29,7 @@ def world(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> 
     """Folders, a sandbox that is up, and a daemon that the test starts; what it waits for, it waits for less long."""
     monkeypatch.setattr(board, "SHORTEST_PAUSE", 0.05)
     monkeypatch.setattr(page_board, "SHORTEST_PAUSE", 0.05)
+    monkeypatch.setattr(page_board, "COST_FACTOR", 1)
     monkeypatch.setattr(decide, "UNSURE_GAP", 0.3)
     monkeypatch.setattr(decide, "VANISHED_GAP", 0.1)
     made = World(tmp_path / "root", sandbox)

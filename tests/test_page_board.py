@@ -11,7 +11,7 @@ from comfywatch.effects import PageWritten
 from comfywatch.engine import Engine
 from comfywatch.gallery import Shown
 from comfywatch.jobs import JobState
-from comfywatch.page_board import AGAIN_SECONDS, COST_FACTOR, SHORTEST_PAUSE, PageBoard
+from comfywatch.page_board import AGAIN_SECONDS, COST_FACTOR, LONGEST_PAUSE, SHORTEST_PAUSE, PageBoard
 from comfywatch.page_writing import Written
 from comfywatch.settings import Settings
 from comfywatch.store import Store
@@ -39,7 +39,13 @@ def due_after(pages: PageBoard, result: Written) -> float:
 
 
 @pytest.mark.parametrize(
-    ("size", "took", "pause"), [(1000, 0.001, SHORTEST_PAUSE), (2_000_000, 0.1, 20.0), (1000, 0.5, COST_FACTOR * 0.5)]
+    ("size", "took", "pause"),
+    [
+        (1000, 0.001, SHORTEST_PAUSE),
+        (2_000_000, 0.1, 20.0),
+        (1000, 0.5, COST_FACTOR * 0.5),
+        (1000, 60.0, LONGEST_PAUSE),
+    ],
 )
 def test_what_is_large_or_costly_is_written_rarely(pages: PageBoard, size: int, took: float, pause: float) -> None:
     assert due_after(pages, Written(size=size, took=took)) == pause

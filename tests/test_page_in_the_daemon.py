@@ -136,3 +136,13 @@ def test_of_several_machines_one_writes_the_page_over_all(world: World, other: s
     assert bool(overview(world)) is is_ours
     assert ("./theirs/index.html" in overview(world)) is is_ours
     assert page(world, "theirs") == ""
+
+
+def test_nothing_is_written_into_the_empty_place_of_what_was_unmounted(world: World) -> None:
+    world.start()
+    world.drop("a.json", picture(1))
+    world.until(lambda: overview(world))
+    world.projects.rename(world.root / "unmounted")
+    world.projects.mkdir()
+    world.stop()
+    assert list(world.projects.iterdir()) == []

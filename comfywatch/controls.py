@@ -23,6 +23,7 @@ from comfywatch.tree import WORKFLOWS, Forest, ProjectTree, look_at
 
 WAS_HERE = "was here before comfywatch; remove it, and put it there again"
 RUN_AGAIN = "run again"
+UNDER_WAY = "under way already"
 
 
 class Control(StrEnum):
@@ -120,6 +121,8 @@ class Controls:
     def _heed(self, record: FileRecord, one: Lying, *, at: datetime) -> None:
         if self._is_first_start:
             said = WAS_HERE
+        elif one.control is Control.RETRY and self._came_before(record, one):
+            said = UNDER_WAY
         elif one.control is Control.RETRY:
             said = self._desk.retry(record, is_named=True, at=at)
         else:
@@ -131,6 +134,11 @@ class Controls:
         self._ledger.store.save_heeded(heeded)
         self._ledger.changed.add(record.project)
         logger.bind(project=record.project, job=record.path).info("{} seen: {}", PurePosixPath(one.file).name, said)
+
+    def _came_before(self, record: FileRecord, one: Lying) -> bool:
+        """Whether a control file lay there before the workflow did: then the run that came of that is what it wants."""
+        stamp, latest = look_at(self._projects / record.project / WORKFLOWS / one.file), self._ledger.latest(record)
+        return stamp is not None and latest is not None and stamp.ctime_ns / 1e9 < latest.first_seen.timestamp()
 
 
 def _lies_beside(workflow: Path, control: Control) -> bool:

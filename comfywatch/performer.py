@@ -90,7 +90,8 @@ class Performer:
         self._watching = Watching(settings, answer, is_ours=_is_ours)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to work; what a kill left in ``projects/`` goes before anybody writes there."""
+        files.remove_leftovers(self._settings.projects)
         self._workers.start()
         self._scribe.start()
         self._outlets.start()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from comfywatch import files, plain_yaml
@@ -25,14 +24,11 @@ _PATH = re.compile(r"^([/\\]|[A-Za-z]:)|(^|[/\\])\.\.([/\\]|$)")
 
 
 class Publisher:
-    """Says when the file is due; what a kill has left of it is removed at the start."""
+    """Says when the file is due."""
 
     def __init__(self, settings: Settings) -> None:
         self._projects = settings.projects
         self._is_on = settings.publish_inventory
-        if self._is_on:
-            with suppress(OSError):
-                files.remove_leftovers(self._projects)
 
     def due(self, inventory: Inventory, schemas: Schemas | None) -> Iterator[WriteFile]:
         """The file, unless it says this already; none where there is no ``projects/`` to put it into."""

@@ -257,7 +257,9 @@ def entries_of(paths: list[str], jobs: list[Job], times: int, reason: str) -> tu
 
 projects = st.builds(
     lambda entries, **rest: {"entries": entries, **rest},
-    entries=st.builds(entries_of, st.lists(texts, max_size=6), st.lists(jobs, max_size=6), st.integers(1, 40), texts),
+    entries=st.builds(
+        entries_of, st.lists(texts, max_size=6, unique=True), st.lists(jobs, max_size=6), st.integers(1, 40), texts
+    ),
     name=texts,
     host=texts,
     arriving=st.dictionaries(texts, texts, max_size=3),

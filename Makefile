@@ -54,6 +54,11 @@ test-sync: $(VENV)/.ready-to-work ## Drop workflows through two real Syncthings 
 	@command -v syncthing >/dev/null || { echo "make test-sync needs syncthing: Debian's package of that name."; exit 2; }
 	@COMFYWATCH_TEST_SYNC=$(SECONDS) $(BIN)/python -m pytest tests/test_sync.py -rP
 
+.PHONY: docs
+docs: $(VENV)/.ready-to-write ## Make the documents a site, in build/docs/.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/docs/index.html"
+
 .PHONY: clean
 clean: ## Remove what these commands made; projects, settings and state stay.
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
@@ -71,6 +76,10 @@ $(VENV)/.ready-to-run: pyproject.toml $(BIN)/python
 $(VENV)/.ready-to-work: pyproject.toml $(VENV)/.ready-to-run
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --editable '.[sandbox]' --group dev
+	@touch $@
+
+$(VENV)/.ready-to-write: pyproject.toml mkdocs.yml $(VENV)/.ready-to-work
+	@$(PIP) install --group docs
 	@touch $@
 
 # Nothing makes it by itself; one that is missing, or was replaced by another Python, makes the stamps above old.

@@ -46,7 +46,7 @@ COMMANDS = {name: cli.app.get_command(CONTEXT, name) for name in cli.app.list_co
 # --- commands are run
 
 
-@pytest.mark.parametrize("page", [README, DOCS / "commands.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, DOCS / "commands.md", DOCS / "tutorial.md"], ids=lambda page: page.name)
 def test_what_is_shown_is_what_happens(page: Path, tmp_path: Path) -> None:
     with Sandbox(SandboxSettings(step_seconds=0.01, folder=tmp_path / "comfyui")) as sandbox:
         shell = Shell(tmp_path / "home", sandbox.url)
@@ -152,10 +152,34 @@ def test_each_dependency_has_its_reason() -> None:
     wanted = [
         *project["project"]["dependencies"],
         *(name for names in project["project"]["optional-dependencies"].values() for name in names),
-        *(name for name in project["dependency-groups"]["dev"] if not name.startswith("comfywatch")),
+        *(n for names in project["dependency-groups"].values() for n in names if not n.startswith("comfywatch")),
     ]
     names = {re.split(r"[<>=\[ ]", requirement)[0] for requirement in wanted}
     assert set(first_words(section(ROOT / "CONTRIBUTING.md", "Dependencies"))) == names
+
+
+# --- the site, and where to begin in it
+
+
+def test_each_page_has_its_place_in_the_site() -> None:
+    site: Any = plain_yaml.load((ROOT / "mkdocs.yml").read_bytes())
+    pages = [
+        page for entry in site["nav"] for page in ([entry] if isinstance(entry, str) else next(iter(entry.values())))
+    ]
+    assert sorted(pages) == sorted(path.name for path in DOCS.glob("*.md"))
+
+
+def test_what_troubles_are_told_by_is_what_is_said() -> None:
+    told = first_words((DOCS / "troubleshooting.md").read_text(encoding="utf-8"))
+    codes = {word for word in told if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)} - {
+        "next_update_by",
+        *Settings.model_fields,
+    }
+    assert len(codes) > 3
+    assert codes <= set(_codes())
+    reasons = (DOCS / "states.md").read_text(encoding="utf-8")
+    for reason in (word for word in told if " " in word):
+        assert reason.removesuffix(" …") in reasons, reason
 
 
 # --- docs/settings.md

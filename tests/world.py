@@ -192,9 +192,16 @@ class World:
             time.sleep(0.01)
 
     def until_state(self, path: str, *states: str, project: str = "film") -> dict[str, Any]:
-        """Wait until a workflow is in one of ``states``, and say what ``status.yaml`` has of it."""
-        self.until(lambda: self.entry(path, project=project).get("state") in states)
-        return self.entry(path, project=project)
+        """Wait until a workflow is in one of ``states``, and return what ``status.yaml`` had of it then."""
+        seen: dict[str, Any] = {}
+
+        def is_there() -> bool:
+            seen.clear()
+            seen.update(self.entry(path, project=project))
+            return seen.get("state") in states
+
+        self.until(is_there)
+        return seen
 
     def _all(self) -> dict[str, Any]:
         return {folder.name: self.status(folder.name) for folder in self.projects.iterdir() if folder.is_dir()}

@@ -102,7 +102,7 @@ def _rescan(root: Path, url: str, idle: float) -> float:
     again = Stage(root, url, rescan_seconds=OFTEN_SECONDS)
     with again.at_work():
         begun = time.time()
-        files = [project / "status.yaml" for project in (root / "projects").iterdir()]
+        files = [folder.parent / "status.yaml" for folder in (root / "projects").glob("*/workflows")]
         again.until(lambda: all(file.stat().st_mtime > begun for file in files), every=1.0)
         time.sleep(5)
         before, begun = again.usage().cpu, time.perf_counter()

@@ -13,13 +13,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.soak.processes import ComfyProcess, DaemonProcess
+from benchmarks.soak.processes import ComfyProcess, DaemonProcess, Usage
 from comfywatch import plain_yaml
 from comfywatch.jobs import JobState
 from comfywatch.store import Store
@@ -101,29 +100,6 @@ BROKEN: Mapping[str, Callable[[int], bytes]] = {
     "UTF-16": lambda n: json.dumps(picture(n)).encode("utf-16"),
 }
 """Each by what is wrong with it; the last few only look so."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a process holds; memory in MiB."""
-
-    memory: float
-    descriptors: int
-    threads: int
-
-    @classmethod
-    def of(cls, pid: int) -> Usage:
-        """As Linux tells it."""
-        proc = Path("/proc") / str(pid)
-        words = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
-        return cls(
-            memory=int(words["VmRSS"].split()[0]) / 1024,
-            descriptors=len(list((proc / "fd").iterdir())),
-            threads=int(words["Threads"]),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.memory:.0f} MiB, {self.descriptors} descriptors, {self.threads} threads"
 
 
 class Flood:

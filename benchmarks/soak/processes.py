@@ -1,4 +1,4 @@
-"""The two processes, as the soak starts, asks and kills them."""
+"""The two processes, as benchmarks start, ask and kill them; and what one uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,32 @@ PATIENCE = 5.0
 """Seconds until a daemon that was asked to stop counts as hanging."""
 STARTING = 10.0
 """Seconds in which a signal may find a process that does not listen to it yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a process holds, and what it has used: memory in MiB, CPU in seconds."""
+
+    memory: float
+    cpu: float
+    descriptors: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> Usage:
+        """As Linux tells it."""
+        proc = Path("/proc") / str(pid)
+        words = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+        times = (proc / "stat").read_text().rpartition(")")[2].split()
+        return cls(
+            memory=int(words["VmRSS"].split()[0]) / 1024,
+            cpu=(int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK"),
+            descriptors=len(list((proc / "fd").iterdir())),
+            threads=int(words["Threads"]),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.memory:.0f} MiB, {self.descriptors} descriptors, {self.threads} threads"
 
 
 class ComfyProcess:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -12,13 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from benchmarks.soak.processes import ComfyProcess, DaemonProcess
+from benchmarks.soak.processes import ComfyProcess, DaemonProcess, Usage
 
 PATIENCE = 120.0
 """Seconds until what is waited for counts as hanging."""
@@ -28,27 +26,6 @@ TICK = 0.0005
 
 class Hanging(Exception):
     """What is measured does not come to its end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a process has used; memory in MiB, CPU in seconds."""
-
-    memory: float
-    cpu: float
-    threads: int
-
-    @classmethod
-    def of(cls, pid: int) -> Usage:
-        """As Linux tells it."""
-        proc = Path("/proc") / str(pid)
-        words = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
-        times = (proc / "stat").read_text().rpartition(")")[2].split()
-        return cls(
-            memory=int(words["VmRSS"].split()[0]) / 1024,
-            cpu=(int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK"),
-            threads=int(words["Threads"]),
-        )
 
 
 class Observer:

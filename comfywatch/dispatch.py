@@ -221,7 +221,7 @@ class Dispatcher:
 
     def mend_again(self, *, now: float, server: Server | None = None) -> None:
         """More is known of where missing things can be had; ``server``: by the jobs of this one."""
-        for job in [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]:
+        for job in self.ledger.blocked():
             its_server = self.servers.of(job, now=now)
             if server is None or server is its_server:
                 self.submitter.mend_again(job, its_server)
@@ -380,7 +380,7 @@ class Dispatcher:
             yield Collect(url=server.url, task=self._collection(job, server))
 
     def _peek(self, server: Server, *, now: float) -> Peek | None:
-        blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
+        blocked = self.ledger.blocked()
         return to_peek([job for job in blocked if self.servers.of(job, now=now) is server], server)
 
     def next_due(self, *, now: float) -> float:
@@ -406,7 +406,7 @@ class Dispatcher:
         waiting = (job for job in pending if not job.held and (job.project, job.path) not in self.ledger.on_hold)
         if any(not self.projects.waits_for(job.project) for job in waiting):
             return False
-        blocked = [job for job in self.ledger.jobs.values() if job.state is JobState.BLOCKED]
+        blocked = self.ledger.blocked()
         return not blocked or all(server.is_fresh for server in self.servers if server.link.takes_jobs)
 
     def down_for(self, *, now: float) -> float:

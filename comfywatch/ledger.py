@@ -147,6 +147,10 @@ class Ledger:
         """How many unfinished jobs a project has."""
         return self._unfinished[project]
 
+    def blocked(self) -> list[Job]:
+        """What waits for something that its server or project lacks."""
+        return [job for job in self.jobs.values() if job.state is JobState.BLOCKED]
+
     def in_flight(self, url: str) -> Iterator[Job]:
         """Jobs that this server has or may have."""
         return (job for job in self.active.values() if job.server == url and job.is_in_flight)

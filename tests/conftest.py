@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from loguru import logger
 
-from comfywatch import board, decide, page_board
+from comfywatch import board, decide, logs, page_board
 from comfywatch.sandbox import Sandbox, SandboxSettings
 from tests.world import World
 
@@ -22,6 +24,15 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """A ComfyUI that needs no GPU, as it is just after its start."""
     with Sandbox(SandboxSettings(step_seconds=0.01, folder=tmp_path / "comfyui")) as running:
         yield running
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything that can be logged, at the lowest level that there is."""
+    stream = io.StringIO()
+    logs.configure("TRACE", stream)
+    yield stream
+    logger.remove()
 
 
 @pytest.fixture

@@ -52,6 +52,12 @@ def sockets(sandbox: Sandbox) -> int:
     return sum(path.endswith("/ws") for _, path in sandbox.requests)
 
 
+def progress_of(world: World, path: str = "a.json") -> dict[str, Any]:
+    """What ``status.yaml`` says of how far a job is; empty if nothing."""
+    progress: dict[str, Any] = world.entry(path).get("progress", {})
+    return progress
+
+
 # ---- progress
 
 
@@ -62,8 +68,7 @@ def test_progress_stands_in_the_status_while_a_job_runs_and_no_longer(
     world = worlds(progress_seconds=0.1)
     world.start()
     world.drop("a.json", text_to_image(steps=80))
-    world.until(lambda: world.entry("a.json").get("progress", {}).get("percent", 0) > 0)
-    progress = world.entry("a.json")["progress"]
+    progress = world.until(lambda: got if (got := progress_of(world)).get("percent", 0) > 0 else None)
     assert progress["node"] == "KSampler"
     assert 0 < progress["percent"] < 100
     assert "progress" not in world.until_state("a.json", "completed")
@@ -75,7 +80,7 @@ def test_the_second_run_knows_how_long_it_takes(worlds: Callable[..., World]) ->
     world.drop("a.json", text_to_image(steps=60, seed=1))
     world.until_state("a.json", "completed")
     world.drop("a.json", text_to_image(steps=60, seed=2))
-    world.until(lambda: "eta_seconds" in world.entry("a.json").get("progress", {}))
+    world.until(lambda: "eta_seconds" in progress_of(world))
     world.until_state("a.json", "completed")
     world.stop()
     store = Store(world.settings.database)
@@ -110,7 +115,7 @@ def test_a_cached_part_does_not_count(worlds: Callable[..., World], sandbox: San
     world.until_state("a.json", "completed")
     sandbox.faults.hold = True
     world.drop("b.json", with_node("TestSleep", 1, seconds=0))
-    world.until(lambda: world.entry("b.json").get("progress", {}).get("node") == "TestSleep")
+    world.until(lambda: progress_of(world, "b.json").get("node") == "TestSleep")
     assert world.entry("b.json")["progress"]["percent"] == 0
     sandbox.faults.release()
     world.until_state("b.json", "completed")
@@ -125,7 +130,7 @@ def test_a_daemon_that_starts_in_the_middle_of_a_job_finds_its_place(
     world.until_state("a.json", "running")
     world.stop()
     world.start()
-    world.until(lambda: world.entry("a.json").get("progress", {}).get("node") == "KSampler")
+    world.until(lambda: progress_of(world).get("node") == "KSampler")
     world.until_state("a.json", "completed")
 
 
@@ -196,7 +201,7 @@ def test_with_the_socket_blocked_the_usual_time_still_tells(worlds: Callable[...
         world.drop("a.json", text_to_image(steps=60, seed=seed))
         world.until_state("a.json", "running")
         if seed == 2:
-            world.until(lambda: world.entry("a.json").get("progress", {}).get("percent", 0) > 0)
+            world.until(lambda: progress_of(world).get("percent", 0) > 0)
         world.until_state("a.json", "completed")
 
 
@@ -207,7 +212,7 @@ def test_a_comfyui_that_comes_back_is_heard_again(worlds: Callable[..., World], 
     sandbox.restart()
     world.until(lambda: sockets(sandbox) >= 2)
     world.drop("a.json", text_to_image(steps=60))
-    world.until(lambda: world.entry("a.json").get("progress", {}).get("node") == "KSampler")
+    world.until(lambda: progress_of(world).get("node") == "KSampler")
 
 
 # ---- previews

@@ -8,14 +8,13 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from loguru import logger
 
-from comfywatch import logs
 from comfywatch.comfy import Comfy
 from comfywatch.comfy_errors import ComfyError, Rejected
 from comfywatch.sandbox import Sandbox
@@ -36,15 +35,6 @@ def headers_file(tmp_path: Path) -> Path:
     file.write_text(HEADERS)
     file.chmod(0o600)
     return file
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything that can be logged, at the lowest level that there is."""
-    stream = io.StringIO()
-    logs.configure("TRACE", stream)
-    yield stream
-    logger.remove()
 
 
 def with_password(url: str) -> str:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loguru import logger
 
-from comfywatch import gathering, logs, newsroom, notifier, outlets
+from comfywatch import gathering, newsroom, notifier, outlets
 from comfywatch.album import MAX_BYTES, pictures_of
 from comfywatch.bulletin import Bulletin, End
 from comfywatch.choices import NotifyOn
@@ -254,14 +253,6 @@ def test_what_a_slow_service_piles_up_is_bounded(tmp_path: Path, log: io.StringI
 
 
 # --- addresses are secrets
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    logs.configure("TRACE", stream)
-    yield stream
-    logger.remove()
 
 
 @pytest.mark.parametrize("url", [f"nonsense://{TOKEN}", f"{TOKEN}", f"discord://{TOKEN}", f"mailto://{TOKEN}"])

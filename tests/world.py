@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from loguru import logger
 
@@ -17,6 +17,7 @@ from comfywatch.daemon import Daemon
 from comfywatch.sandbox import Sandbox
 from comfywatch.settings import Settings
 
+T = TypeVar("T")
 PATIENCE = 15.0
 """Seconds until a test gives up; what it waits for takes milliseconds."""
 
@@ -184,24 +185,19 @@ class World:
         folder = self.projects / project / "outputs" / path.removesuffix(".json") / f"{run:03d}"
         return sorted(file.name for file in folder.iterdir() if file.name not in {"result.yaml", "workflow.json"})
 
-    def until(self, holds: Callable[[], Any], *, patience: float = PATIENCE) -> None:
-        """Wait for something that is to happen."""
+    def until(self, holds: Callable[[], T | None], *, patience: float = PATIENCE) -> T:
+        """Wait for something that is to happen, and return what ``holds`` said of it."""
         deadline = time.monotonic() + patience
-        while not holds():
+        while not (said := holds()):
             assert time.monotonic() < deadline, f"it did not happen in {patience} s; status: {self._all()}"
             time.sleep(0.01)
+        return said
 
     def until_state(self, path: str, *states: str, project: str = "film") -> dict[str, Any]:
         """Wait until a workflow is in one of ``states``, and return what ``status.yaml`` had of it then."""
-        seen: dict[str, Any] = {}
-
-        def is_there() -> bool:
-            seen.clear()
-            seen.update(self.entry(path, project=project))
-            return seen.get("state") in states
-
-        self.until(is_there)
-        return seen
+        return self.until(
+            lambda: entry if (entry := self.entry(path, project=project)).get("state") in states else None
+        )
 
     def _all(self) -> dict[str, Any]:
         return {folder.name: self.status(folder.name) for folder in self.projects.iterdir() if folder.is_dir()}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from comfywatch.comfy_errors import Broken, Busy, ComfyError, CutOff, NotComfy, Unreachable
 from comfywatch.comfy_values import table_or_empty
@@ -59,6 +60,15 @@ class Answer:
 def is_page_type(content_type: str) -> bool:
     """Whether a ``Content-Type`` is that of a page."""
     return "html" in content_type.lower()
+
+
+def bare(asked: str, location: str) -> str:
+    """Where a redirect points, without what may be secret in it; empty for what is no URL."""
+    try:
+        parts = urlsplit(urljoin(asked, location))
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def refusal(answer: Answer, *, is_post: bool, secrets: Iterable[str]) -> ComfyError:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import websocket
 
-from comfywatch import __version__
-from comfywatch.comfy_address import Address, address, checked_headers
+from comfywatch.comfy_address import Address, address, checked_headers, environment_proxy, identity
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Longer ones hold pictures in full size, which is not what is listened for."""
@@ -155,19 +153,13 @@ def _scheme(where: Address) -> str:
 
 
 def _headers(where: Address, headers: Mapping[str, str]) -> list[str]:
-    ours = {"User-Agent": f"comfywatch/{__version__}", "Comfy-Usage-Source": "comfywatch"}
-    if where.authorization:
-        ours["Authorization"] = where.authorization
-    return [f"{name}: {value}" for name, value in {**ours, **checked_headers(headers)}.items()]
+    return [f"{name}: {value}" for name, value in identity(where, checked_headers(headers)).items()]
 
 
 def _proxy(where: Address) -> dict[str, Any]:
     """What the environment says for this address; else the library would ask it for this machine's own too."""
-    parts = urlsplit(where.url)
-    host = parts.hostname or ""
-    proxies = {} if where.is_loopback or urllib.request.proxy_bypass(host) else urllib.request.getproxies()
-    proxy = urlsplit(proxies.get(parts.scheme) or proxies.get("all") or "")
-    if not proxy.hostname:
+    proxy = environment_proxy(where)
+    if proxy is None:
         return {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
     auth = (unquote(proxy.username), unquote(proxy.password or "")) if proxy.username else None
     return {

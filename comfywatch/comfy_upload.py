@@ -20,7 +20,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_. ()+,@=-]+")
 class Unreadable(Exception):
     """Our own file could not be read while it was sent; ``error`` says why.
 
-    Not an ``OSError`` itself, for ``requests`` takes those for the network's.
+    Not an ``OSError`` itself, for ``urllib3`` takes those for the network's.
     """
 
     def __init__(self, error: OSError) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 from collections.abc import Iterator, Mapping
@@ -100,10 +101,11 @@ def page(title: str, status: int = 200) -> Reply:
 class StubHttp:
     """Serves ``replies`` in order, the last one again and again, until its ``with`` block ends.
 
-    With ``greets`` it speaks first, whatever it is asked. ``closed`` is set once a connection was closed at this end.
+    With ``greets`` it speaks first, whatever it is asked; with ``tls`` nothing is heard that is not encrypted.
+    ``closed`` is set once a connection was closed at this end.
     """
 
-    def __init__(self, *replies: Reply, greets: bool = False) -> None:
+    def __init__(self, *replies: Reply, greets: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.connections = 0
         self.greets = greets
@@ -113,8 +115,10 @@ class StubHttp:
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Connection)
         self._server.stub = self
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()

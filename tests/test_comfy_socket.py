@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,26 +95,6 @@ def test_to_another_machine_the_environments_proxy_is_used(monkeypatch: pytest.M
             assert heard(socket) == ["hello"]
         assert stub.heads[0].splitlines()[0].startswith("CONNECT comfy.invalid:8188")
         assert "Host: comfy.invalid:8188" in stub.heads[1]
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stub"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)),
-        ],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip("this openssl makes no such certificate")
-    return cert, key
 
 
 def test_with_https_it_is_wss_and_the_ca_file_says_whom_to_trust(certificate: tuple[Path, Path]) -> None:

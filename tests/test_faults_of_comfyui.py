@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-import requests
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +31,7 @@ from tests.world import World, picture, with_node
 
 def _idle(sandbox: Sandbox) -> bool:
     """Whether nothing lies in its queue."""
-    lying = requests.get(f"{sandbox.url}/queue", timeout=5).json()
+    lying = urllib3.request("GET", f"{sandbox.url}/queue", timeout=5).json()
     return not lying["queue_running"] and not lying["queue_pending"]
 
 

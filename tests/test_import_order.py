@@ -15,7 +15,7 @@ _ORDER = """
     __init__ began choices names foreign_names urls versions shipped problems settling
     plain_yaml replacements schemas device
     folder_names inventory link lock logs service workers recipe hardware heard progress
-    comfy_values comfy_errors comfy_answers comfy_upload comfy_address comfy_session comfy comfy_socket
+    comfy_values comfy_errors comfy_answers comfy_upload comfy_address comfy_cookies comfy_session comfy comfy_socket
     pictures misplaced files inside reach given headers settings manifest editor_schemas
     mounts sync_tools state_folder tree scan
     model_folders sentences dynamic_inputs circles prompt_graph model_names link_types own_checks input_sentences case
@@ -35,7 +35,7 @@ ORDER = _ORDER.split()
 """From bottom to top. A new module is put where it belongs; what does not fit in is in need of another cut."""
 
 IMPORTERS = {
-    "requests": {"comfy_session"},
+    "urllib3": {"comfy_session"},
     "websocket": {"comfy_socket"},
     "watchdog": {"watcher"},
     "yaml": {"plain_yaml"},

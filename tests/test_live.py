@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
+import urllib3
 
 from comfywatch.sandbox import Sandbox, SandboxSettings
 from tests.world import World, picture
@@ -95,17 +95,17 @@ def test_every_kind_of_output_is_in_the_folder_byte_for_byte(live: World) -> Non
     assert live.result("text.json")["texts"]
     for name in kinds:
         result = live.result(f"{name}.json")
-        history = requests.get(f"{URL}/history/{result['prompt_id']}", timeout=10).json()[result["prompt_id"]]
+        history = urllib3.request("GET", f"{URL}/history/{result['prompt_id']}", timeout=10).json()[result["prompt_id"]]
         items = [
             item for ui in history["outputs"].values() for key in ("images", "latents") for item in ui.get(key, ())
         ]
-        viewed = [requests.get(f"{URL}/view", params=item, timeout=10).content for item in items]
+        viewed = [urllib3.request("GET", f"{URL}/view", fields=item, timeout=10).data for item in items]
         folder = live.projects / "film" / "outputs" / name / "001"
         assert [(folder / output["path"]).read_bytes() for output in result["outputs"]] == viewed
 
 
 def test_a_failure_an_interruption_and_hostile_names(live: World) -> None:
-    available = requests.get(f"{URL}/object_info/TestFail", timeout=10).json()
+    available = urllib3.request("GET", f"{URL}/object_info/TestFail", timeout=10).json()
     if not available:
         pytest.skip("the ComfyUI at COMFYUI_URL does not have the nodes for tests")
     live.start()
@@ -119,7 +119,7 @@ def test_a_failure_an_interruption_and_hostile_names(live: World) -> None:
     sleeping["2"]["inputs"]["images"] = ["5", 0]
     live.drop("sleep.json", sleeping)
     live.until_state("sleep.json", "running")
-    requests.post(f"{URL}/interrupt", json={"prompt_id": live.entry("sleep.json")["prompt_id"]}, timeout=10)
+    urllib3.request("POST", f"{URL}/interrupt", json={"prompt_id": live.entry("sleep.json")["prompt_id"]}, timeout=10)
     live.until_state("sleep.json", "cancelled")
     for kind in ("error", "oom", "unicode"):
         assert live.until_state(f"{kind}.json", "failed")["problems"][0]["message"]

@@ -138,12 +138,12 @@ def test_a_daemon_that_starts_in_the_middle_of_a_job_finds_its_place(
 
 
 def test_the_prompts_of_others_change_nothing(worlds: Callable[..., World], sandbox: Sandbox) -> None:
-    import requests
+    import urllib3
 
     world = worlds()
     world.start()
     world.until(lambda: sockets(sandbox) > 0)
-    requests.post(f"{sandbox.url}/prompt", json={"prompt": picture(9), "client_id": "other"}, timeout=5)
+    urllib3.request("POST", f"{sandbox.url}/prompt", json={"prompt": picture(9), "client_id": "other"}, timeout=5)
     world.drop("a.json", picture())
     world.until_state("a.json", "completed")
     assert world.status()["counts"]["completed"] == 1

@@ -296,9 +296,9 @@ def test_status_is_whole_whenever_it_is_read(world: World) -> None:
 
 
 def _post(sandbox: Sandbox, path: str, body: Any) -> None:
-    import requests
+    import urllib3
 
-    assert requests.post(sandbox.url + path, json=body, timeout=5).status_code == 200
+    assert urllib3.request("POST", sandbox.url + path, json=body, timeout=5).status == 200
 
 
 def test_what_is_dropped_while_the_daemon_still_gets_ready_is_an_order(world: World) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-import requests
+import urllib3
 
 from comfywatch.daemon import AlreadyRunning, Daemon
 from comfywatch.sandbox import Sandbox, SandboxSettings
@@ -169,7 +169,7 @@ def test_a_prompt_deleted_from_the_queue_by_a_person_is_cancelled(world: World) 
     world.until_state("a.json", "running")
     world.drop("b.json", picture(2))
     entry = world.until_state("b.json", "queued")
-    requests.post(f"{world.sandbox.url}/queue", json={"delete": [entry["prompt_id"]]}, timeout=5)
+    urllib3.request("POST", f"{world.sandbox.url}/queue", json={"delete": [entry["prompt_id"]]}, timeout=5)
     entry = world.until_state("b.json", "cancelled")
     assert "taken out of ComfyUI's queue" in entry["problems"][0]["message"]
     world.sandbox.faults.clear()

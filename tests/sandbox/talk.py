@@ -6,12 +6,15 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
-import requests
+import urllib3
 from PIL import Image
 
 from comfywatch.sandbox import Sandbox
@@ -36,28 +39,48 @@ def png(color: int = 0, size: tuple[int, int] = (4, 4)) -> bytes:
     return buffer.getvalue()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back, after ``seconds``."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.content.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
 class Client:
-    """Talks to one sandbox."""
+    """Talks to one sandbox, and tries nothing twice."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._pools = urllib3.PoolManager(retries=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._session.close()
+        self._pools.clear()
 
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        options.setdefault("timeout", PATIENCE)
-        return self._session.request(method, self.sandbox.url + path, **options)
+    def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, **options: Any) -> Answer:
+        url = self.sandbox.url + path + (f"?{urlencode(params)}" if params else "")
+        began = monotonic()
+        answer = self._pools.request(method, url, **{"timeout": PATIENCE, **options})
+        return Answer(
+            status_code=answer.status, headers=answer.headers, content=answer.data, seconds=monotonic() - began
+        )
 
-    def get(self, path: str, **options: Any) -> requests.Response:
+    def get(self, path: str, **options: Any) -> Answer:
         return self.request("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> requests.Response:
+    def post(self, path: str, **options: Any) -> Answer:
         return self.request("POST", path, **options)
 
     def submit(self, prompt: Json, **fields: Any) -> str:
@@ -77,8 +100,8 @@ class Client:
         """Post a prompt and wait for its end."""
         return self.history(self.submit(prompt, **fields))
 
-    def upload(self, name: str, content: bytes, **fields: str) -> requests.Response:
-        return self.post("/upload/image", files={"image": (name, content)}, data=fields)
+    def upload(self, name: str, content: bytes, **fields: str) -> Answer:
+        return self.post("/upload/image", fields={**fields, "image": (name, content)})
 
 
 def until(is_so: Callable[[], bool]) -> None:

@@ -116,15 +116,14 @@ def test_an_upload_stays_in_its_folder(client: Client, name: str, fields: dict[s
 
 
 def test_an_upload_without_a_file_is_refused(client: Client) -> None:
-    assert client.post("/upload/image", data={"subfolder": "x"}).status_code == 400
+    assert client.post("/upload/image", fields={"subfolder": "x"}, encode_multipart=False).status_code == 400
 
 
 def test_a_mask_becomes_the_transparency_of_its_picture(client: Client) -> None:
     client.upload("a.png", png(0xFF0000FF))
     original = json.dumps({"filename": "a.png", "subfolder": "", "type": "input"})
-    answer = client.post(
-        "/upload/mask", files={"image": ("m.png", png(0x10000000))}, data={"original_ref": original, "subfolder": "m"}
-    )
+    mask = ("m.png", png(0x10000000))
+    answer = client.post("/upload/mask", fields={"image": mask, "original_ref": original, "subfolder": "m"})
     assert answer.json() == {"name": "m.png", "subfolder": "m", "type": "input"}
     with Image.open(client.sandbox.installation.input / "m" / "m.png") as masked:
         assert masked.getpixel((0, 0)) == (255, 0, 0, 16)

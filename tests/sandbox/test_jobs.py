@@ -70,7 +70,7 @@ def test_many_are_cancelled_at_once(client: Client, version: str) -> None:
     assert client.post("/api/jobs/cancel", json={"job_ids": prompt_ids}).json() == {"cancelled": True}
     assert client.post("/api/jobs/cancel", json={"job_ids": ["nonsense"]}).status_code == 400
     assert client.post("/api/jobs/cancel", json={}).status_code == 400
-    assert client.post("/api/jobs/cancel", data=b"{").status_code == 400
+    assert client.post("/api/jobs/cancel", body=b"{").status_code == 400
     assert client.sandbox.executed == []
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from comfywatch.sandbox import Sandbox
-from tests.sandbox.talk import Client, listen, png, until
+from tests.sandbox.talk import Answer, Client, listen, png, until
 
 Json = dict[str, Any]
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -79,12 +78,12 @@ def sorted_errors(body: Any) -> Any:
     return body
 
 
-def replay(client: Client, recording: Json) -> requests.Response:
+def replay(client: Client, recording: Json) -> Answer:
     asked = recording["request"]
     return client.request(asked["method"], asked["path"], json=asked["json"])
 
 
-def assert_alike(answer: requests.Response, recording: Json) -> None:
+def assert_alike(answer: Answer, recording: Json) -> None:
     expected = recording["response"]
     assert answer.status_code == expected["status"]
     if not expected["content_type"]:
@@ -99,7 +98,7 @@ def assert_alike(answer: requests.Response, recording: Json) -> None:
 def test_a_refusal_reads_as_recorded(prepared: Client, name: str, version: str) -> None:
     recording = recorded(version, name)
     if name == "err_not_json":
-        answer = prepared.post("/prompt", data=b"{not json")
+        answer = prepared.post("/prompt", body=b"{not json")
     elif name == "err_json_list":
         answer = prepared.post("/prompt", json=[])
     else:

@@ -98,6 +98,7 @@ def highest_run_on_disk(project: Path, path: str) -> int:
     """The highest run number among the folders of a workflow, 0 if there are none; an ``OSError`` if nobody can say."""
     steps = PurePosixPath(workflow_name(path)).parts
     try:
+        os.lstat(project.joinpath(OUTPUTS, *steps))  # most never ran: one question says so instead of seven
         with open_folder(project, OUTPUTS, *steps) as runs, runs.entries() as entries:
             return max((run_number(entry.name) for entry in entries), default=0)
     except (FileNotFoundError, NotADirectoryError, NotRegular):
@@ -162,9 +163,10 @@ def names_of(task: Collection) -> list[tuple[OutputFile, str]]:
 
 def _fill(run: Folder, task: Collection, comfy: Comfy) -> tuple[list[dict[str, Any]], list[str]]:
     """All that belongs into the run folder; else the names of outputs that ComfyUI no longer has, and no result."""
-    run.remove_leftovers()
-    with suppress(FileNotFoundError):
-        run.unlink(PREVIEW)
+    if not run.is_new:
+        run.remove_leftovers()
+        with suppress(FileNotFoundError):
+            run.unlink(PREVIEW)
     fetched, gone = _fetch_all(task, run, comfy)
     if not gone:
         prompt = json.dumps(task.prompt, indent=2, ensure_ascii=False)
@@ -219,6 +221,8 @@ def _fetch(file: OutputFile, run: Folder, name: str, comfy: Comfy) -> tuple[int,
 
 def _have(run: Folder, name: str) -> tuple[int, str] | None:
     """Size and digest of what is in place already, from before a crash."""
+    if run.is_new:
+        return None
     try:
         with run.opened(name) as handle:
             return os.fstat(handle.fileno()).st_size, hashlib.file_digest(handle, "sha256").hexdigest()

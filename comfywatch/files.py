@@ -7,12 +7,13 @@ is one that common sync tools ignore (``.~…*.tmp``). Modes are those of a plai
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,8 @@ from comfywatch.settling import Stamp
 
 SCRATCH_PREFIX = ".~comfywatch-"
 SCRATCH_SUFFIX = ".tmp"
+_PROCESS, _serial = secrets.token_hex(6), itertools.count()
+_BUFFER_BYTES = 64 * 1024
 _PLAIN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -63,7 +66,7 @@ def open_regular(path: Path, *, folder: int | None = None) -> BufferedReader:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise NotRegular(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return BufferedReader(FileIO(descriptor), _BUFFER_BYTES)
 
 
 def is_link(status: os.stat_result) -> bool:
@@ -86,7 +89,9 @@ def read_all(handle: BufferedReader, *, max_bytes: int) -> tuple[bytes, Stamp]:
         status = os.fstat(handle.fileno())
         if status.st_size > max_bytes:
             raise TooBig(status.st_size)
-        data = handle.read(max_bytes + 1)
+        data = handle.read(status.st_size + 1)
+        if len(data) > status.st_size:  # it grows
+            data += handle.read(max_bytes + 1 - len(data))
     if len(data) > max_bytes:
         raise TooBig(len(data))
     return data, stamp_of(status)
@@ -98,15 +103,34 @@ def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
 
     ``folder`` is a descriptor of the folder that ``target`` lies in; then only the name in ``target`` counts.
     """
+    with (
+        becoming(target, folder) as descriptor,
+        os.fdopen(descriptor, "wb", buffering=_BUFFER_BYTES, closefd=False) as handle,
+    ):
+        yield handle
+
+
+def write_whole(target: Path, data: bytes, *, folder: int | None = None) -> None:
+    """``target`` has exactly ``data``, or what it had before; ``folder`` as for ``whole``."""
+    with becoming(target, folder) as descriptor:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+
+
+@contextmanager
+def becoming(target: Path, folder: int | None) -> Iterator[int]:
+    """As ``whole``, by a descriptor to write to."""
     here = target.parent if folder is None else Path()
-    scratch = here / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}"
+    scratch = here / _scratch_name()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN
     descriptor = os.open(scratch, flags, 0o666, dir_fd=folder)
     try:
-        with os.fdopen(descriptor, "wb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(scratch, here / target.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
@@ -114,15 +138,14 @@ def whole(target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
         raise
 
 
-def write_whole(target: Path, data: bytes, *, folder: int | None = None) -> None:
-    """``target`` has exactly ``data``, or what it had before; ``folder`` as for ``whole``."""
-    with whole(target, folder=folder) as handle:
-        handle.write(data)
+def _scratch_name() -> str:
+    """One that no other process, and nothing before in this one, has given."""
+    return f"{SCRATCH_PREFIX}{_PROCESS}-{next(_serial):x}{SCRATCH_SUFFIX}"
 
 
 def write_for_now(target: Path, data: bytes) -> None:
     """As ``write_whole``, for what is of no worth after a crash of the machine: nothing waits for the disk."""
-    scratch = target.with_name(f"{SCRATCH_PREFIX}{secrets.token_hex(6)}{SCRATCH_SUFFIX}")
+    scratch = target.with_name(_scratch_name())
     try:
         scratch.write_bytes(data)
         scratch.replace(target)

@@ -49,6 +49,8 @@ class Folder:
     descriptor: int | None
     lies_in: int | None = None
     """A descriptor of the folder around it, where it may have been made since that was durable last."""
+    is_new: bool = False
+    """Whether it was made just now: nothing lies in it."""
 
     @property
     def path(self) -> Path:
@@ -104,15 +106,13 @@ class Folder:
     def is_in_place(self) -> bool:
         """Whether its path still leads to it: false if it was moved, removed or exchanged.
 
-        Raises an ``OSError`` if the system does not say, as where no more files can be opened.
+        Raises an ``OSError`` if the system does not say.
         """
         try:
-            with entered(self.place) as now:
-                if self.descriptor is None or now.descriptor is None:
-                    return True
-                return os.path.samestat(os.fstat(self.descriptor), os.fstat(now.descriptor))
-        except (FileNotFoundError, NotADirectoryError, NotRegular):
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        return S_ISDIR(there.st_mode) if self.descriptor is None else os.path.samestat(os.fstat(self.descriptor), there)
 
 
 @contextmanager
@@ -128,18 +128,19 @@ def entered(place: Place, *, make_from: int | None = None) -> Iterator[Folder]:
             _look_at_step(place, depth, make=make)
         yield Folder(place=place, descriptor=None)
         return
-    descriptor, lies_in = os.open(base, _FOLDER), None
+    descriptor, lies_in, is_new = os.open(base, _FOLDER), None, False
     try:
         for depth, make in enumerate(makes):
-            step, is_new = _step(descriptor, steps, depth, make=make)
-            if make and depth + 1 == len(steps):
+            is_last = depth + 1 == len(steps)
+            step, is_new = _step(descriptor, steps, depth, make=make, is_likely_new=is_last)
+            if make and is_last:
                 lies_in = descriptor  # durable by ``sync``, together with what is written; others may build on the rest
             else:
                 if is_new:
                     _sync(descriptor)
                 os.close(descriptor)
             descriptor = step
-        yield Folder(place=place, descriptor=descriptor, lies_in=lies_in)
+        yield Folder(place=place, descriptor=descriptor, lies_in=lies_in, is_new=is_new)
     finally:
         os.close(descriptor)
         if lies_in is not None:
@@ -160,11 +161,14 @@ def path_of(place: Place) -> Path:
     return base.joinpath(*steps)
 
 
-def _step(folder: int, steps: tuple[str, ...], depth: int, *, make: bool) -> tuple[int, bool]:
+def _step(
+    folder: int, steps: tuple[str, ...], depth: int, *, make: bool, is_likely_new: bool = False
+) -> tuple[int, bool]:
     """A descriptor of the next folder, which lies in the one that ``folder`` is open for; true if it was made."""
     name = _checked(steps[depth])
+    is_new = make and is_likely_new and _made(name, folder)
     try:
-        return os.open(name, _NO_LINK, dir_fd=folder), False
+        return os.open(name, _NO_LINK, dir_fd=folder), is_new
     except FileNotFoundError as error:
         if not make:
             raise FileNotFoundError(f"{_shown(steps, depth)} is not there") from error
@@ -172,9 +176,17 @@ def _step(folder: int, steps: tuple[str, ...], depth: int, *, make: bool) -> tup
         if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}:
             _refuse(os.stat(name, dir_fd=folder, follow_symlinks=False), _shown(steps, depth))
         raise
-    with suppress(FileExistsError):
-        os.mkdir(name, dir_fd=folder)
+    _made(name, folder)
     return _step(folder, steps, depth, make=False)[0], True
+
+
+def _made(name: str, folder: int) -> bool:
+    """Whether it was not there before."""
+    try:
+        os.mkdir(name, dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _look_at_step(place: Place, depth: int, *, make: bool) -> None:

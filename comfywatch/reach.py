@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from stat import S_ISREG
@@ -20,24 +20,34 @@ from comfywatch.files import NotRegular
 from comfywatch.inside import Folder, LeadsOut, Place, entered, path_of
 from comfywatch.settling import Stamp
 
+MOST_OPEN = 16
+"""Folders that stay open during a visit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """What may be read for the projects below ``projects``: each one's own files, and what lies in ``allow_links``.
 
     A link is followed if what it leads to in the end lies in its own project, or in one of these folders. All paths
-    are below ``projects``.
+    are below ``projects``. ``inside`` enters a folder as ``entered`` does.
     """
 
     projects: Path
     allow_links: tuple[Path, ...] = ()
+    inside: Callable[[Place], AbstractContextManager[Folder]] = entered
+
+    @contextmanager
+    def visit(self) -> Iterator[Reach]:
+        """The same for many questions at once: a folder that was entered stays open to the end of the block."""
+        with ExitStack() as stack:
+            yield replace(self, inside=_Visited(stack).entered)
 
     def opened(self, path: Path) -> BufferedReader:
         """A regular file to read from; raises ``NotRegular`` for anything else, else another ``OSError``."""
         try:
-            return _opened(self.place(path))
+            return self._opened(self.place(path))
         except NotRegular:
-            return _opened(self.led_to(path))
+            return self._opened(self.led_to(path))
 
     def read(self, path: Path, *, max_bytes: int) -> tuple[bytes, Stamp]:
         """The bytes of a regular file and its stamp; raises as ``files.read_regular`` does."""
@@ -84,9 +94,9 @@ class Reach:
         """A folder to read in; raises as the function of this name does."""
         with ExitStack() as stack:
             try:
-                folder = stack.enter_context(entered(self.place(path)))
+                folder = stack.enter_context(self.inside(self.place(path)))
             except LeadsOut:
-                folder = stack.enter_context(entered(self.led_to(path)))
+                folder = stack.enter_context(self.inside(self.led_to(path)))
             yield folder
 
     def place(self, path: Path) -> Place:
@@ -117,8 +127,15 @@ class Reach:
         if not files.is_link(status):
             return status
         base, steps = self.led_to(path)
-        with entered((base, steps[:-1])) as folder:
+        with self.inside((base, steps[:-1])) as folder:
             return folder.status(steps[-1]) if steps else status
+
+    def _opened(self, place: Place) -> BufferedReader:
+        base, steps = place
+        if not steps:
+            raise NotRegular(errno.EISDIR, "not a regular file", str(base))
+        with self.inside((base, steps[:-1])) as folder:
+            return folder.opened(steps[-1])
 
     def _root(self, folder: Path) -> Place:
         """A folder that may be read. Of one among the projects each step counts: others can write there."""
@@ -129,9 +146,19 @@ class Reach:
         return Path(os.path.realpath(folder)), ()
 
 
-def _opened(place: Place) -> BufferedReader:
-    base, steps = place
-    if not steps:
-        raise NotRegular(errno.EISDIR, "not a regular file", str(base))
-    with entered((base, steps[:-1])) as folder:
-        return folder.opened(steps[-1])
+class _Visited:
+    """Folders by their places, open until ``stack`` is closed."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._open: dict[Place, Folder] = {}
+
+    @contextmanager
+    def entered(self, place: Place) -> Iterator[Folder]:
+        """The folder as it was found first."""
+        if place not in self._open:
+            if len(self._open) == MOST_OPEN:
+                self._open.clear()
+                self._stack.close()
+            self._open[place] = self._stack.enter_context(entered(place))
+        yield self._open[place]

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -100,12 +100,12 @@ class Disk:
         self.refuses = ""
         self.why = errno.ENOSPC
         self.refused = 0
-        self._whole = files.whole
+        self._becoming = files.becoming
 
     @contextmanager
-    def whole(self, target: Path, *, folder: int | None = None) -> Iterator[BinaryIO]:
-        with self._whole(target, folder=folder) as handle:
-            yield handle
+    def becoming(self, target: Path, folder: int | None) -> Iterator[int]:
+        with self._becoming(target, folder) as descriptor:
+            yield descriptor
             if self.refuses and self.refuses in target.as_posix():
                 self.refused += 1
                 raise OSError(self.why, os.strerror(self.why))
@@ -115,7 +115,7 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """All files that the daemon writes are written through it."""
     made = Disk()
-    monkeypatch.setattr(files, "whole", made.whole)
+    monkeypatch.setattr(files, "becoming", made.becoming)
     return made
 
 
@@ -205,9 +205,7 @@ def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(tmp_path: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors are limited as on Linux")
 def test_a_run_folder_is_not_called_moved_away_because_nothing_can_be_opened(tmp_path: Path) -> None:
-    with open_folder(tmp_path, "outputs", make=True) as folder:
-        with _no_descriptors(), pytest.raises(OSError, match="Too many open files"):
-            folder.is_in_place()
+    with open_folder(tmp_path, "outputs", make=True) as folder, _no_descriptors():
         assert folder.is_in_place()
 
 

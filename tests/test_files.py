@@ -17,6 +17,7 @@ from comfywatch.files import (
     NotRegular,
     TooBig,
     open_regular,
+    read_all,
     read_regular,
     remove_leftovers,
     sync_folder,
@@ -89,6 +90,30 @@ def test_while_it_is_written_the_old_content_is_there_beside_a_name_that_nobody_
         assert scratch.endswith(".tmp")
         assert is_scratch(scratch)
     assert target.read_bytes() == b"new"
+
+
+def test_what_the_system_writes_in_pieces_becomes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    write_whole(tmp_path / "a.yaml", b"one, two, three")
+    assert (tmp_path / "a.yaml").read_bytes() == b"one, two, three"
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end_or_is_too_big(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+
+    def grown(to: int) -> bytes:
+        file.write_bytes(b"1234")
+        handle = open_regular(file)
+        status = os.fstat(handle.fileno())
+        file.write_bytes(b"x" * to)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fstat", lambda _: status)
+            return read_all(handle, max_bytes=8)[0]
+
+    assert grown(8) == b"x" * 8
+    with pytest.raises(TooBig):
+        grown(9)
 
 
 def test_where_it_cannot_be_put_nothing_is_left(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from comfywatch.link import Link
 from comfywatch.manifest import Status, read_manifest
 from comfywatch.past import past_runs
 from comfywatch.performer import written
-from comfywatch.reach import Reach
+from comfywatch.reach import MOST_OPEN, Reach
 from comfywatch.sheet import Sheet
 from comfywatch.tree import read_forest, read_project
 from comfywatch.uploads import Uploader
@@ -87,6 +87,12 @@ def exchange(folder: Path, target: Path) -> None:
     """Put a link where a folder is."""
     folder.rename(folder.with_name(f"{folder.name} aside"))
     folder.symlink_to(target)
+
+
+def _open_files() -> int:
+    """How many this process has open; 0 where nobody can say."""
+    listed = Path("/dev/fd")
+    return sum(1 for _ in listed.iterdir()) if listed.is_dir() else 0
 
 
 class Fetched:
@@ -155,6 +161,31 @@ def test_nothing_is_read_below_a_folder_that_is_a_link_out(way: None, film: Path
     assert not tree.knows("linked/a.json")
     with pytest.raises(LeadsOut, match="linked"):
         Reach(projects=film.parent).read(film / "workflows" / "linked" / "a.json", max_bytes=1000)
+
+
+def test_during_a_visit_a_folder_stays_the_one_that_was_entered(way: None, film: Path, elsewhere: Path) -> None:
+    reach = Reach(projects=film.parent)
+    file = film / "workflows" / "a.json"
+    file.write_text("{}")
+    with reach.visit() as visit:
+        assert visit.read(file, max_bytes=1000) == reach.read(file, max_bytes=1000)
+        exchange(film / "workflows", elsewhere)
+        with pytest.raises(LeadsOut):
+            reach.read(file, max_bytes=1000)
+        if inside.BY_DESCRIPTOR:
+            assert visit.read(file, max_bytes=1000)[0] == (film / "workflows aside" / "a.json").read_bytes()
+
+
+def test_a_visit_to_many_folders_keeps_few_of_them_open(film: Path) -> None:
+    files = [film / "workflows" / str(number) / "a.json" for number in range(3 * MOST_OPEN)]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        file.write_text(str(number))
+    before = _open_files()
+    with Reach(projects=film.parent).visit() as visit:
+        assert [int(visit.read(file, max_bytes=1000)[0]) for file in files] == list(range(3 * MOST_OPEN))
+        assert _open_files() <= before + MOST_OPEN
+    assert _open_files() == before
 
 
 def test_a_link_to_itself_and_one_to_where_it_lies_are_no_way_round(way: None, film: Path) -> None:

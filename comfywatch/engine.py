@@ -49,6 +49,7 @@ from comfywatch.newsroom import Newsroom
 from comfywatch.page_board import PageBoard
 from comfywatch.projects import MANIFESTS, Projects
 from comfywatch.prompts import digest_for
+from comfywatch.reading import Key
 from comfywatch.settings import Settings
 from comfywatch.shelf import Shelf
 from comfywatch.store import Store
@@ -115,6 +116,7 @@ class Engine:
         self.has_scanned = False
         self.lookout = Lookout(rescan_seconds=settings.rescan_seconds, now=now)
         self._clocks_apart: float | None = None
+        self._touched: dict[Path, None] = {}
 
     # --- events
 
@@ -123,7 +125,7 @@ class Engine:
         self._newsroom.saw(event)
         match event:
             case Touched():
-                self._touched(event, now=now, at=at)
+                self._touch(event.path)
             case Scanned():
                 self._scanned(event, now=now, at=at)
             case WatchAdded():
@@ -136,6 +138,10 @@ class Engine:
                 self.store.save_fact(UNHEARD, dict(event.projects))
             case _:
                 self._came_back(event, now=now, at=at)
+
+    def _touch(self, path: Path) -> None:
+        if not self.intake.is_of_no_interest(path):
+            self._touched[path] = None
 
     def _came_back(
         self,
@@ -162,20 +168,28 @@ class Engine:
             case PageWritten():
                 self.pages.written(event, now=now)
 
-    def _touched(self, event: Touched, *, now: float, at: datetime) -> None:
-        if self.intake.is_of_no_interest(event.path):
-            return
-        key = self.intake.classify(event.path)
-        if event.path.name in MANIFESTS and event.path.parent.parent == self.settings.projects:
-            self.projects.look(event.path.parent.name, now=now, at=at)
-        elif key is not None and not _is_folder(event.path):
-            self.projects.look(key[0], now=now, at=at)
-            if self.projects[key[0]].is_ours:
-                self.intake.look(key, now=now)
-                if self.controls.glance(*key):
-                    self.lookout.look_soon(now=now)
-        else:
-            self.lookout.was_told(is_all=event.path == self.settings.projects, now=now)
+    def _look_at_touched(self, *, now: float, at: datetime) -> None:
+        """What events have told of: each path once, however often it was named, and each project once."""
+        keys, projects = [], []
+        for path in self._touched:
+            key = self.intake.classify(path)
+            if path.name in MANIFESTS and path.parent.parent == self.settings.projects:
+                projects.append(path.parent.name)
+            elif key is not None:
+                keys.append(key)
+            else:
+                self.lookout.was_told(is_all=path == self.settings.projects, now=now)
+        self._touched.clear()
+        for name in dict.fromkeys([*projects, *(key[0] for key in keys)]):
+            self.projects.look(name, now=now, at=at)
+        self._look_at_files([key for key in keys if self.projects[key[0]].is_ours], now=now)
+
+    def _look_at_files(self, keys: list[Key], *, now: float) -> None:
+        if any(map(self.intake.is_folder, self.intake.look(keys, now=now))):
+            self.lookout.was_told(is_all=False, now=now)
+        beside = [key for key in keys if self.controls.glance(*key)]
+        if beside:
+            self.lookout.look_soon(now=now)
 
     def _scanned(self, event: Scanned, *, now: float, at: datetime) -> None:
         """A part of a look; what it found is taken up before the next part is looked for."""
@@ -229,6 +243,8 @@ class Engine:
         """What is to be done now; commit first."""
         self._compare_clocks(now=now, at=at)
         self.intake.take(now=now, at=at)
+        if self._touched:
+            self._look_at_touched(now=now, at=at)
         if settled := self.projects.take(now=now):
             self.ledger.changed.update(settled)
             self.lookout.look_soon(now=now)
@@ -308,13 +324,6 @@ def _names(settings: Settings, store: Store) -> frozenset[str]:
     if settings.owner not in known:
         store.save_fact(NAMES, sorted(known | {settings.owner}))
     return known
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _pace(settings: Settings) -> Pace:

@@ -6,7 +6,7 @@ so that events and a rescan come to the same result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -110,16 +110,28 @@ class Intake:
             return True
         return any(map(is_kept, parts)) or is_scratch(path.name)
 
-    def look(self, key: Key, *, now: float) -> None:
-        """Look at one path."""
+    def look(self, keys: Iterable[Key], *, now: float) -> list[Key]:
+        """Look at some paths; those at which no file lies come back."""
+        empty = []
+        with self._reach.visit() as reach:
+            for key in keys:
+                try:
+                    stamp = reach.stamp(self._file(key))
+                except OSError:
+                    continue  # nothing is known of it: the next scan will tell
+                if stamp is None:
+                    empty.append(key)
+                    self._saw_nothing(key, now=now)
+                else:
+                    self._saw(key, stamp, now=now)
+        return empty
+
+    def is_folder(self, key: Key) -> bool:
+        """Whether a folder lies there, or what leads to one."""
         try:
-            stamp = self._reach.stamp(self._file(key))
+            return self._file(key).is_dir()
         except OSError:
-            return  # nothing is known of it: the next scan will tell
-        if stamp is None:
-            self._saw_nothing(key, now=now)
-        else:
-            self._saw(key, stamp, now=now)
+            return False
 
     def look_through(self, forest: Forest, *, now: float) -> None:
         """Take in what a scan found, and look for what it did not find; a vanished root says nothing."""
@@ -129,11 +141,10 @@ class Intake:
             to_look = tree.to_look
             if to_look is None:
                 to_look = tuple(tree.differences(self._ledger.store.stamps_of(project)))
-            for path in to_look:
-                self.look((project, path), now=now)
+            if to_look:
+                self.look([(project, path) for path in to_look], now=now)
         names = forest.names or forest.projects
-        for key in [key for key in self.arriving if key[0] not in names or key not in self._settling]:
-            self.look(key, now=now)
+        self.look([key for key in self.arriving if key[0] not in names or key not in self._settling], now=now)
 
     def _saw(self, key: Key, stamp: Stamp, *, now: float) -> None:
         self._missing.pop(key, None)
@@ -168,20 +179,21 @@ class Intake:
 
     def take(self, *, now: float, at: datetime) -> None:
         """Read every file that is due, and let go of those that stayed away."""
-        for key, stamp in self._settling.take_settled(now=now):
-            self._read(key, stamp, now=now, at=at)
+        with self._reach.visit() as reach:
+            for key, stamp in self._settling.take_settled(now=now):
+                self._read(reach, key, stamp, now=now, at=at)
         for key in [key for key, due in self._missing.items() if due <= now]:
             if self._reach.is_gone(self._file(key)):
                 del self._missing[key]
                 self._let_go(key)
             else:
                 self._missing[key] = now + max(self._pace.delete_grace_seconds, UNSURE_SECONDS)
-                self.look(key, now=now)
+                self.look([key], now=now)
 
-    def _read(self, key: Key, stamp: Stamp, *, now: float, at: datetime) -> None:
+    def _read(self, reach: Reach, key: Key, stamp: Stamp, *, now: float, at: datetime) -> None:
         self.unreadable.pop(key, None)
         try:
-            data, read_stamp = read(self._reach, self._file(key), max_bytes=self._pace.max_workflow_bytes)
+            data, read_stamp = read(reach, self._file(key), max_bytes=self._pace.max_workflow_bytes)
         except NoWorkflow as error:
             self._carries_none(key, stamp, error)
         except FileNotFoundError:

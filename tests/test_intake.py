@@ -70,7 +70,7 @@ class Desk:
     def event(self, path: str, project: str = "film") -> None:
         key = self.intake.classify(self.projects / project / "workflows" / path)
         if key is not None:
-            self.intake.look(key, now=self.now)
+            self.intake.look([key], now=self.now)
 
     def scan(self) -> None:
         self.intake.look_through(read_forest(self.projects), now=self.now)

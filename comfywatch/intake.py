@@ -22,7 +22,7 @@ from comfywatch.misplaced import is_text
 from comfywatch.pictures import NoWorkflow
 from comfywatch.reach import Reach
 from comfywatch.reading import NOT_JSON, Key, Reading, parsed, read, too_big
-from comfywatch.settling import Settling, Stamp
+from comfywatch.settling import Settling, Stamp, is_same_file
 from comfywatch.store import FileRecord
 from comfywatch.tree import WORKFLOWS, Forest, is_too_deep, is_workflow_name
 from comfywatch.workflow import Dropped
@@ -322,21 +322,21 @@ class Intake:
             known = self._ledger.file(record.project, record.path)
             if known is None or not self._reach.is_gone(self._file((known.project, known.path))):
                 continue
-            if known.project == project or self._came_from(known, project):
+            if known.project == project or self._came_from(known, project, reading.stamp):
                 return known
         return None
 
-    def _came_from(self, known: FileRecord, project: str) -> bool:
+    def _came_from(self, known: FileRecord, project: str, stamp: Stamp) -> bool:
         """Whether a file of another project came over into this one, and was not just dropped here as well.
 
-        A project that is not there may be unmounted: what came of it shows that it was renamed.
+        A project that is not there may be unmounted: the file itself, or what came of it, shows that it was renamed.
         """
         if self._came_along(known, project):
             return True
         latest = self._ledger.latest(known)
         if self._has_a_project(known.project):
             return not known.gone
-        return latest is None or latest.run is None
+        return latest is None or latest.run is None or is_same_file(known.stamp, stamp)
 
     def _came_along(self, known: FileRecord, project: str) -> bool:
         """Whether the outputs of a workflow lie in this project."""

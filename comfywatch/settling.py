@@ -28,6 +28,11 @@ class _Waiting:
     due: float
 
 
+def is_same_file(one: Stamp, other: Stamp) -> bool:
+    """Whether it is one file that was renamed: a copy has another inode, and as a rule another time."""
+    return (one.inode, one.mtime_ns, one.size) == (other.inode, other.mtime_ns, other.size) and one.inode != 0
+
+
 class Settling(Generic[Key]):
     """Files that change, each with the time from which it may be read."""
 

@@ -509,6 +509,32 @@ def test_a_renamed_project_has_its_outputs_where_they_were(desk: Desk) -> None:
     assert desk.job("a.json", "film-2").lies_in == "outputs/a/001"
 
 
+def in_comfyui(desk: Desk, path: str) -> Job:
+    """Its job was posted, and nothing came of it yet."""
+    job = desk.job(path).after(Fact.ACCEPTED, run=1, post=Post.ACCEPTED, prompt_id=PROMPT_ID, server="s")
+    return desk.ledger.change(job)
+
+
+def test_a_project_that_was_renamed_while_comfyui_had_its_job_takes_the_job_along(desk: Desk) -> None:
+    desk.put("a.json", picture())
+    desk.see()
+    job = in_comfyui(desk, "a.json")
+    desk.move("film", "film-2")
+    desk.settle()
+    assert list(desk.ledger.jobs.values()) == [replace(job, project="film-2")]
+
+
+def test_a_copy_in_another_project_is_its_own_while_the_first_is_unmounted_with_its_job_in_comfyui(desk: Desk) -> None:
+    desk.put("a.json", picture())
+    desk.see()
+    job = in_comfyui(desk, "a.json")
+    desk.projects.joinpath("film").rename(desk.projects.parent / "unmounted")
+    desk.put("a.json", picture(), "show")
+    desk.settle()
+    assert desk.jobs("a.json", "show") == ["pending"]
+    assert desk.ledger.jobs[job.id] == job
+
+
 def test_the_same_content_in_another_project_runs_there_while_the_first_is_unmounted(desk: Desk) -> None:
     desk.put("a.json", picture())
     desk.see()

@@ -281,8 +281,7 @@ class Engine:
 
     def has_findings(self) -> bool:
         """Whether anything that this daemon saw ended, or stands, failed, blocked or invalid."""
-        stopped = {JobState.BLOCKED, JobState.INVALID}
-        return self.dispatcher.has_failed or any(job.state in stopped for job in self.ledger.jobs.values())
+        return self.dispatcher.has_failed or bool(self.ledger.stopped)
 
     def _compare_clocks(self, *, now: float, at: datetime) -> None:
         """After a clock was set or the machine slept, what was promised by the clock no longer holds."""

@@ -25,6 +25,8 @@ FILES_KEPT = 1024
 PROMPTS_KEPT = 256
 """Parsed prompts kept in memory; the others are read from the database when they are needed."""
 
+_STOPPED = frozenset({JobState.BLOCKED, JobState.INVALID})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -37,19 +39,21 @@ class Turn:
 class Ledger:
     """``jobs`` maps ids to unfinished jobs, ``active`` to those of them for which something is under way or due.
 
-    ``unexamined`` holds ids of pending jobs whose prompt is to be looked at. ``projects`` are those that ever had a
-    workflow; ``changed`` holds those whose ``status.yaml`` is to be written; ``on_hold`` the paths, each with its
-    project, beside which a person has put a ``.hold``; ``turned`` what has changed its state since somebody took the
-    list.
+    ``stopped`` are those that wait for something to change: what is blocked or invalid. ``unexamined`` holds ids of
+    pending jobs whose prompt is to be looked at. ``projects`` are those that ever had a workflow; ``changed`` holds
+    those whose ``status.yaml`` is to be written; ``on_hold`` the paths, each with its project, beside which a person
+    has put a ``.hold``; ``turned`` what has changed its state since somebody took the list.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.jobs: dict[int, Job] = {}
         self.active: dict[int, Job] = {}
+        self.stopped: dict[int, Job] = {}
         self.turned: list[Turn] = []
         self.unexamined = Round()
         self._by_path: dict[tuple[str, str], set[int]] = {}
+        self._by_prompt: dict[str, int] = {}
         self._unfinished: Counter[str] = Counter()
         self._prompts: dict[int, Dropped] = {}
         for job in store.unfinished():
@@ -149,11 +153,16 @@ class Ledger:
 
     def blocked(self) -> list[Job]:
         """What waits for something that its server or project lacks."""
-        return [job for job in self.jobs.values() if job.state is JobState.BLOCKED]
+        return [job for job in self.stopped.values() if job.state is JobState.BLOCKED]
 
     def in_flight(self, url: str) -> Iterator[Job]:
         """Jobs that this server has or may have."""
         return (job for job in self.active.values() if job.server == url and job.is_in_flight)
+
+    def with_prompt(self, prompt_id: str, url: str) -> Job | None:
+        """The job of this prompt, if this server has it or may have it."""
+        job = self.active.get(self._by_prompt.get(prompt_id, 0))
+        return job if job is not None and job.server == url and job.is_in_flight else None
 
     def _in_order(self, first_seen: datetime) -> datetime:
         """No earlier than what waits already: a clock that was set back lets nobody jump the queue."""
@@ -169,21 +178,31 @@ class Ledger:
             del self._files[next(iter(self._files))]
 
     def _keep(self, job: Job) -> None:
-        self._unfinished[job.project] += job.id not in self.jobs
+        before = self.jobs.get(job.id)
+        self._unfinished[job.project] += before is None
+        if before is not None:
+            self._by_prompt.pop(before.prompt_id, None)
         self.jobs[job.id] = job
         if job.post is not Post.NONE or job.outcome is not None or job.wish is not None:
             self.active[job.id] = job
+            self._by_prompt[job.prompt_id] = job.id
         else:
             self.active.pop(job.id, None)
             if job.state is JobState.PENDING:
                 self.unexamined.add(job)
+        if job.state in _STOPPED:
+            self.stopped[job.id] = job
+        else:
+            self.stopped.pop(job.id, None)
         self._by_path.setdefault((job.project, job.path), set()).add(job.id)
 
     def _drop(self, job: Job) -> None:
         self._unfinished[job.project] -= self.jobs.pop(job.id, None) is not None
         self.active.pop(job.id, None)
+        self.stopped.pop(job.id, None)
         self.unexamined.discard(job.id)
         self._prompts.pop(job.id, None)
+        self._by_prompt.pop(job.prompt_id, None)
         siblings = self._by_path.get((job.project, job.path), set())
         siblings.discard(job.id)
         if not siblings:

@@ -58,11 +58,11 @@ class Meters:
 
     def job(self, what: What, url: str) -> Job | None:
         """Whose prompt was spoken of: one of ours that this ComfyUI has; for no prompt in particular, what runs."""
-        in_flight = list(self._ledger.in_flight(url))
         if what.prompt_id:
-            return next((job for job in in_flight if job.prompt_id == what.prompt_id), None)
+            return self._ledger.with_prompt(what.prompt_id, url)
         if not isinstance(what, AtNode | Preview):
             return None
+        in_flight = self._ledger.in_flight(url)
         return next((job for job in in_flight if job.state is JobState.RUNNING or job.id in self._meters), None)
 
     def heard(self, what: What, job: Job, *, at: float) -> None:

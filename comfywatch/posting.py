@@ -75,8 +75,7 @@ class Poster:
         room = window(server.recent, setting=self._max_in_flight) - len(lying)
         if room <= 0 or any(job.losses for job in lying):
             return
-        ready = self._heads(server, room, now=now)
-        for job in next_to_post(ready, room=room, priorities=self._projects.priorities(), turns=self._turns):
+        for job in self.upcoming(server, room, now=now):
             if job.losses and lying:
                 return  # a suspect goes alone
             try:
@@ -96,6 +95,8 @@ class Poster:
     def upcoming(self, server: Server, count: int, *, now: float) -> list[Job]:
         """The next ``count`` jobs for this ComfyUI, as they would be posted now one after the other."""
         ready = self._heads(server, count, now=now)
+        if not ready:
+            return []
         return next_to_post(ready, room=count, priorities=self._projects.priorities(), turns=self._turns)
 
     def _heads(self, server: Server, room: int, *, now: float) -> list[Job]:
@@ -154,8 +155,7 @@ class Poster:
 
     def files_changed(self, *, now: float) -> None:
         """A scan is done, or a run: input files that jobs wait for may have come."""
-        stopped = [job for job in self._ledger.jobs.values() if job.state in {JobState.BLOCKED, JobState.INVALID}]
-        for job in stopped:
+        for job in list(self._ledger.stopped.values()):
             if any(problem.code in WAITS_FOR_FILES for problem in job.problems):
                 self._submitter.free(job, self._servers.of(job, now=now))
 

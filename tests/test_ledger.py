@@ -89,6 +89,9 @@ def test_what_is_due_or_under_way_is_active_and_what_waits_is_examined_in_order(
     assert [job_id for job_id in ledger.unexamined if job_id not in ledger.active] == [job.id for job in waiting]
     assert list(ledger.in_flight("s")) == [posted]
     assert list(ledger.in_flight("t")) == []
+    assert ledger.with_prompt(PROMPT_ID, "s") == posted
+    assert ledger.with_prompt(PROMPT_ID, "t") is None
+    assert ledger.with_prompt("another", "s") is None
 
 
 def test_a_moved_workflow_takes_its_unfinished_jobs_along(ledger: Ledger) -> None:
@@ -123,6 +126,7 @@ def test_after_a_restart_everything_unfinished_is_there_again(tmp_path: Path) ->
     assert after.changed == {"film"}
 
 
+STOPPED = {JobState.BLOCKED, JobState.INVALID}
 facts = st.tuples(st.integers(0, 3), st.sampled_from(Fact), st.sampled_from([None, *Wish]), st.sampled_from(Post))
 
 
@@ -131,7 +135,8 @@ facts = st.tuples(st.integers(0, 3), st.sampled_from(Fact), st.sampled_from([Non
 def test_memory_and_database_never_differ(happened: list[tuple[int, Fact, Wish | None, Post]]) -> None:
     with closing(Store(":memory:")) as store:
         ledger = Ledger(store)
-        jobs = [added(ledger, path=path) for path in ("a.json", "a.json", "b.json", "c.json")]
+        paths = ("a.json", "a.json", "b.json", "c.json")
+        jobs = [added(ledger, path=path, server="s", prompt_id=f"id {n}") for n, path in enumerate(paths)]
         for which, fact, wish, post in happened:
             try:
                 jobs[which] = ledger.change(jobs[which].after(fact, wish=wish, post=post))
@@ -143,6 +148,9 @@ def test_memory_and_database_never_differ(happened: list[tuple[int, Fact, Wish |
             assert ledger.active.items() <= unfinished.items()
             assert all(job.id in ledger.active for job in unfinished.values() if job.post is not Post.NONE or job.wish)
             assert set(ledger.unexamined) <= unfinished.keys()
+            assert ledger.stopped == {job.id: job for job in unfinished.values() if job.state in STOPPED}
+            in_flight = {job.id: job for job in unfinished.values() if job.is_in_flight}
+            assert {job.id: ledger.with_prompt(job.prompt_id, "s") for job in in_flight.values()} == in_flight
             for path in ("a.json", "b.json", "c.json"):
                 expected = [job for job in unfinished.values() if job.path == path]
                 assert ledger.unfinished_of("film", path) == expected

@@ -55,6 +55,38 @@ def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
     assert load(dump(value)) == clean(value)
 
 
+plain_keys = st.text("abk09 .:-_#'", min_size=1, max_size=6)
+plain_values = st.recursive(
+    st.none() | st.booleans() | numbers | times | st.text("abefxotzg 019.:,-_#'/+()~=<ü…", max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(plain_keys, inner, max_size=3)
+        | st.dictionaries(plain_keys, inner, max_size=3).map(Flow)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(plain_keys, plain_values, min_size=1, max_size=4))
+def test_what_is_plain_reads_the_same_as_what_pyyaml_writes(value: dict[str, Any]) -> None:
+    assert load(dump(value)) == value
+
+
+def test_what_is_plain_looks_as_what_pyyaml_writes() -> None:
+    plain = {
+        "server": "http://127.0.0.1:8188",
+        "version": "0.3.64",
+        "pytorch": "2.8.0+cu128",
+        "node": "größer als 1",
+        "sha256": "1e86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "settings": {"prompt": "a cat, sitting: on a mat #1", "seeds": {"3": 7}, "none": None, "empty": {}},
+        "outputs": [{"path": "a_001.png", "size": {"bytes": 658}}, {"path": "a #1"}, "word"],
+        "texts": [],
+    }
+    intricate = dump({**plain, "lines": "a\nb"})  # one such value, and PyYAML writes all of it
+    assert dump(plain) == intricate.removesuffix(b'lines: "a\\nb"\n')
+
+
 @given(st.text("ab .:\n", min_size=100, max_size=400), st.booleans())
 def test_long_text_survives_its_folding(text: str, flow: bool) -> None:
     value = Flow(text=text) if flow else {"text": text}

@@ -57,6 +57,8 @@ class ComfySocket:
             )
         except (websocket.WebSocketException, OSError, ValueError) as error:
             raise Closed(_why(error)) from error
+        frames = self._socket.frame_buffer
+        self._ahead, self._read, frames.recv = b"", frames.recv, self._next_bytes
         self._message = bytearray()
         self._kind = 0
         self._is_too_long = False
@@ -79,7 +81,8 @@ class ComfySocket:
     def receive(self, *, timeout: float) -> str | bytes | None:
         """The next message, ``None`` for one that is no message; raises ``Silent`` or ``Closed``."""
         try:
-            self._socket.settimeout(timeout)
+            if not self._ahead:
+                self._socket.settimeout(timeout)
             if self._is_passing_over or self._is_frame_too_long():
                 self._pass_over()
                 return None
@@ -93,6 +96,13 @@ class ComfySocket:
         """End whatever waits in ``receive``; may be called from another thread."""
         with suppress(OSError, AttributeError):
             self._socket.sock.shutdown(socket.SHUT_RDWR)
+
+    def _next_bytes(self, most: int) -> bytes:
+        """At most so many, which must not be 0; one read of the system brings many small messages."""
+        if not self._ahead:
+            self._ahead = self._read(_CHUNK_BYTES)
+        taken, self._ahead = self._ahead[:most], self._ahead[most:]
+        return taken
 
     def _is_frame_too_long(self) -> bool:
         """Reads as far as the length of the next frame; all that follows goes on from there."""

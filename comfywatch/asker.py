@@ -1,19 +1,17 @@
-"""The thread that asks one ComfyUI and posts to it, one ask after the other, in the order given but for looks.
+"""A thread that asks one ComfyUI, one ask after the other, in the order given.
 
-A look goes before the POSTs that wait: behind dozens of them it would see all of those end at once, and ComfyUI would
-have nothing to do while that is taken in. It asks for no prompt that is still to be posted.
+There are two for each ComfyUI: one posts, and the other asks for what became of that. Behind dozens of POSTs a look
+would see all of those end at once, and ComfyUI would have nothing to do while that is taken in.
 
 Every ask is answered exactly once, by an ``Answer`` with a result or an error; nothing here decides what it means.
 """
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from enum import IntEnum
 from typing import Any
 
 from comfywatch.asks import (
@@ -46,16 +44,8 @@ from comfywatch.inventory import NO_MODEL_FOLDERS
 RECENT_HISTORY = 1000
 """Entries of the history that are searched for prompts of ours after the database was lost."""
 
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 64
 """Entries of the history that are asked for at once: each holds its whole prompt, and a saved workflow is large."""
-
-
-class _Turn(IntEnum):
-    """The lowest comes first."""
-
-    LOOK = 0
-    REST = 1
-    END = 2
 
 
 class Asker(threading.Thread):
@@ -66,21 +56,20 @@ class Asker(threading.Thread):
         self._url = url
         self._open_client = open_client
         self._answer = answer
-        self._asks: queue.PriorityQueue[tuple[_Turn, int, Ask | None]] = queue.PriorityQueue()
-        self._serial = itertools.count()
+        self._asks: queue.SimpleQueue[Ask | None] = queue.SimpleQueue()
 
     def ask(self, ask: Ask) -> None:
         """Perform it when those before it are done."""
-        self._asks.put((_Turn.LOOK if isinstance(ask, Look) else _Turn.REST, next(self._serial), ask))
+        self._asks.put(ask)
 
     def stop(self) -> None:
         """End once what was asked before is done."""
-        self._asks.put((_Turn.END, next(self._serial), None))
+        self._asks.put(None)
 
     def run(self) -> None:
         """The thread."""
         with self._open_client(self._url) as comfy:
-            while (ask := self._asks.get()[-1]) is not None:
+            while (ask := self._asks.get()) is not None:
                 self._answer(perform(ask, comfy, url=self._url))
 
 
@@ -114,7 +103,8 @@ def _look(ask: Look, comfy: Comfy) -> Sightings:
 
 
 def _look_up(ask: LookUp, comfy: Comfy) -> Sightings:
-    found = {job: _ended(comfy, prompt_id) for job, prompt_id in ask.prompts.items()}
+    newest = _newest_ended(comfy, len(ask.prompts))
+    found = {job: newest.get(prompt_id) or _ended(comfy, prompt_id) for job, prompt_id in ask.prompts.items()}
     return Sightings(by_job={job: sighting for job, sighting in found.items() if isinstance(sighting, Ended)})
 
 
@@ -131,10 +121,13 @@ def _lying(queue_now: Queue) -> Lying:
 
 
 def _newest_ended(comfy: Comfy, count: int) -> Mapping[str, Sighting]:
-    """The newest entries of the history, if more than one of ours may be among them: one question for all."""
+    """The newest entries of the history, if more than one of ours may be among them: one question for all.
+
+    Others may have ended since it was known that these had.
+    """
     if count < 2:
         return {}
-    return {key: Ended(entry=entry) for key, entry in comfy.recent_history(min(count, MOST_AT_ONCE)).items()}
+    return {key: Ended(entry=entry) for key, entry in comfy.recent_history(min(2 * count, MOST_AT_ONCE)).items()}
 
 
 def _ended(comfy: Comfy, prompt_id: str) -> Sighting:

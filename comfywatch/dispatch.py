@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from loguru import logger
@@ -14,6 +14,7 @@ from comfywatch.asks import (
     Adopt,
     Answer,
     Ask,
+    Ended,
     Installed,
     Look,
     LookUp,
@@ -126,18 +127,22 @@ class Dispatcher:
                 self.follower.posted(ask, accepted, answer.error, server, now)
             case Look() as ask, seen:
                 server.looked(took=answer.took, now=now)
-                if isinstance(seen, Sightings):
+                if isinstance(seen, Sightings) and server.look_life == server.link.life:
                     self.follower.looked(ask, seen, server, now=now, at=at)
                     self._saw_queue(seen.lying, server, now=now)
+                elif isinstance(seen, Sightings):  # a life that is over may have said so: only an end stays one
+                    self._took_ends(ask.prompts, seen, server, now, at)
             case LookUp() as ask, seen:
-                self._looked_up(ask, seen if isinstance(seen, Sightings) else Sightings(by_job={}), server, now, at)
+                server.in_history -= set(ask.prompts.values())
+                self._took_ends(
+                    ask.prompts, seen if isinstance(seen, Sightings) else Sightings(by_job={}), server, now, at
+                )
             case TakeOut() as ask, _:
                 self.follower.taken_out(ask, server, now=now)
 
-    def _looked_up(self, ask: LookUp, seen: Sightings, server: Server, now: float, at: datetime) -> None:
+    def _took_ends(self, prompts: Mapping[int, str], seen: Sightings, server: Server, now: float, at: datetime) -> None:
         """What the history has is at its end; for the rest the next look is soon."""
-        server.in_history -= set(ask.prompts.values())
-        found = {job: prompt_id for job, prompt_id in ask.prompts.items() if job in seen.by_job}
+        found = {job: prompt_id for job, prompt_id in prompts.items() if isinstance(seen.by_job.get(job), Ended)}
         self.follower.looked(Look(prompts=found), seen, server, now=now, at=at)
         server.moved_on(now=now)
 
@@ -318,7 +323,7 @@ class Dispatcher:
         is_wanted = bool(to_look) or server.link.state is ServerState.STUCK
         if is_wanted and server.next_look <= now and Look not in server.asking:
             server.asking.add(Look)
-            server.look_asked = now
+            server.look_asked, server.look_life = now, server.link.life
             yield self._look(to_look, server)
 
     def _alone(self, job: Job, step: Step, server: Server) -> Iterator[Ask]:

@@ -169,8 +169,8 @@ class Follower:
     def _sighted(self, job: Job, sighting: Sighting, server: Server, at: datetime) -> bool:
         self.absences.pop(job.id, None)
         before = job
-        if job.post is PostStage.INTENDED and isinstance(sighting, AtWork | Waiting):
-            self._numbered(sighting.number, server)
+        if job.post is PostStage.INTENDED and isinstance(sighting, AtWork | Waiting) and not server.posting:
+            self._numbered(sighting.number, server)  # what is on its way may have got a lower one
         changes: dict[str, Any] = {"post": PostStage.ACCEPTED, "life": server.link.life}
         if job.state is JobState.PENDING:
             self.waits_for.pop(job.id, None)

@@ -1,4 +1,4 @@
-"""Has effects performed, each where it belongs: asks by a thread for each ComfyUI, files by the pool, watches here.
+"""Has effects performed, each where it belongs: asks by two threads for each ComfyUI, files by the pool, watches here.
 
 Everything that comes of an effect goes to ``answer`` as an event, on whichever thread it happened.
 """
@@ -16,6 +16,7 @@ from loguru import logger
 
 from comfywatch import files
 from comfywatch.asker import Asker
+from comfywatch.asks import Post
 from comfywatch.choices import Previews
 from comfywatch.collect import collect, show_preview
 from comfywatch.comfy import Comfy
@@ -78,7 +79,7 @@ class Performer:
         self._headers = settings.headers()
         reach = Reach(projects=settings.projects, allow_links=settings.allow_links)
         self._uploader = Uploader(reach, settle_seconds=settings.settle_seconds)
-        self._askers: dict[str, Asker] = {}
+        self._askers: dict[tuple[str, bool], Asker] = {}
         self._listeners: dict[str, Listener] = {}
         self._workers = Workers(WORKERS)
         self._scribe = Workers(1, name="scribe")
@@ -114,7 +115,7 @@ class Performer:
         """Have it done."""
         match effect:
             case AskServer(url=url, ask=ask):
-                self._asker(url).ask(ask)
+                self._asker(url, posts=isinstance(ask, Post)).ask(ask)
             case Collect():
                 self._collect(effect)
             case WatchProjects():
@@ -153,11 +154,12 @@ class Performer:
             case ShowPreview():
                 self._workers.perform(lambda: self._answer(_preview_shown(effect)))
 
-    def _asker(self, url: str) -> Asker:
-        if url not in self._askers:
-            self._askers[url] = Asker(url, self._open, self._answer)
-            self._askers[url].start()
-        return self._askers[url]
+    def _asker(self, url: str, *, posts: bool) -> Asker:
+        """The one that posts to a ComfyUI, or the one that asks it for everything else."""
+        if (url, posts) not in self._askers:
+            self._askers[url, posts] = Asker(url, self._open, self._answer)
+            self._askers[url, posts].start()
+        return self._askers[url, posts]
 
     def _open(self, url: str) -> Comfy:
         address = self.addresses.get(url, url)

@@ -81,6 +81,8 @@ class Server:
     """When the newest look was asked for: what it says is not older."""
     last_look: float = -math.inf
     is_hinted: bool = False
+    look_life: int = 0
+    """And in which life of the server, as far as that was known then."""
     """Whether something happened, as it seems, after the look that is under way was asked for."""
     standstill: Standstill = field(default_factory=Standstill)
     down_since: float | None = None

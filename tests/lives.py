@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -106,6 +106,14 @@ class KeptStore(Store):
         return number
 
 
+@dataclass(slots=True)
+class Lane:
+    """What one thread was asked to ask, in this order; and its answers that were not taken in yet, each with when."""
+
+    asks: deque[AskServer] = field(default_factory=deque)
+    answers: deque[tuple[Answer, float]] = field(default_factory=deque)
+
+
 class Lives:
     """``witness`` is told of everything that counts; ``started_ns`` gives the clock of file times."""
 
@@ -116,8 +124,8 @@ class Lives:
         self.witness = witness
         self.image = b""
         self.engine: Engine | None = None
-        self.asks: deque[AskServer] = deque()
-        self.answers: deque[tuple[Answer, float]] = deque()
+        self.lanes = (Lane(), Lane())
+        """The thread that posts, and the one that asks for everything else."""
         self.pool: list[Effect] = []
         self.events: list[Event] = []
         self._watched: frozenset[str] = frozenset()
@@ -137,8 +145,11 @@ class Lives:
         self.engine = None
         self._points_to_live = None
         self._watched = frozenset()
-        for lane in (self.asks, self.answers, self.pool, self.events):
-            lane.clear()
+        for lane in self.lanes:
+            lane.asks.clear()
+            lane.answers.clear()
+        self.pool.clear()
+        self.events.clear()
         self.witness.died()
 
     def die_after(self, points: int) -> None:
@@ -147,8 +158,8 @@ class Lives:
 
     def post_on_the_way(self) -> Post | None:
         """The POST that a kill now would overtake."""
-        ask = self.asks[0].ask if self.asks else None
-        return ask if isinstance(ask, Post) else None
+        waiting = self.lanes[0].asks
+        return cast("Post", waiting[0].ask) if waiting else None
 
     def _may_die(self) -> None:
         if self._points_to_live is None:
@@ -176,9 +187,15 @@ class Lives:
             self._may_die()
             self._commit(cast("KeptStore", engine.store))
             for effect in effects:
-                (self.asks if isinstance(effect, AskServer) else self.pool).append(effect)  # type: ignore[arg-type]
+                self._hand_over(effect)
             self._may_die()
         return bool(effects)
+
+    def _hand_over(self, effect: Effect) -> None:
+        if isinstance(effect, AskServer):
+            self.lanes[0 if isinstance(effect.ask, Post) else 1].asks.append(effect)
+        else:
+            self.pool.append(effect)
 
     def _commit(self, store: KeptStore) -> None:
         has_changed = store.has_changed
@@ -188,18 +205,20 @@ class Lives:
             self.witness.committed(store)
         self.witness.caught_up()
 
-    def ask_next(self) -> bool:
-        """The asker's thread takes its next ask, and waits for the answer."""
-        if not self.asks:
+    def ask_next(self, index: int = 0) -> bool:
+        """One of the two threads takes its next ask, and waits for the answer."""
+        lanes = [lane for lane in self.lanes if lane.asks]
+        if not lanes:
             return False
+        lane = lanes[index % len(lanes)]
         with self._mortal():
-            effect = self.asks.popleft()
+            effect = lane.asks.popleft()
             self._may_die()
             if isinstance(effect.ask, Post):
                 self.witness.posts(effect.ask, now=self.clock.now)
             answer = perform(effect.ask, cast("Comfy", self.comfy), url=effect.url)
             self._may_die()
-            self.answers.append((replace(answer, took=0.0), self.clock.now))
+            lane.answers.append((replace(answer, took=0.0), self.clock.now))
         return True
 
     def work_next(self, index: int = 0) -> bool:
@@ -216,15 +235,16 @@ class Lives:
         return True
 
     def hear_next(self, index: int = 0) -> bool:
-        """The daemon takes in the asker's next answer, or any other event."""
-        if not self.answers and not self.events:
+        """The daemon takes in the next answer of either thread, or any other event."""
+        lanes = [lane for lane in self.lanes if lane.answers]
+        if not lanes and not self.events:
             return False
         with self._mortal():
-            choice = index % (len(self.events) + bool(self.answers))
+            choice = index % (len(self.events) + len(lanes))
             if choice < len(self.events):
                 self._hear(self.events.pop(choice))
             else:
-                answer, performed = self.answers.popleft()
+                answer, performed = lanes[choice - len(self.events)].answers.popleft()
                 self.witness.hears(answer, performed=performed, now=self.clock.now, engine=self._living())
                 self._hear(answer)
             self._may_die()

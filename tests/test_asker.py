@@ -21,6 +21,7 @@ from comfywatch.asks import (
     Free,
     Installed,
     Look,
+    LookUp,
     Peek,
     Post,
     Probe,
@@ -168,6 +169,17 @@ def test_the_witness_is_asked_only_if_something_is_missed(comfy: Comfy, server: 
     assert look(comfy, NEVER, witness=ONE).witness_known is False
 
 
+def test_many_that_ended_are_asked_for_at_once(comfy: Comfy, server: Sandbox) -> None:
+    prompt_ids = [f"{number:08}-0000-4000-8000-000000000000" for number in range(20)]
+    for number, prompt_id in enumerate(prompt_ids):
+        result(post(prompt_id, number), comfy)
+    until(lambda: isinstance(look(comfy, prompt_ids[-1]).by_job[0], Ended))
+    before = len(server.requests)
+    seen = result(LookUp(prompts=dict(enumerate([*prompt_ids[:10], NEVER]))), comfy)
+    assert set(seen.by_job) == set(range(10))
+    assert [path.rpartition("/")[2] for _, path in server.requests[before:]] == ["history", NEVER]
+
+
 # ---- taking out
 
 
@@ -252,7 +264,7 @@ def test_prompts_of_ours_are_known_by_their_mark_wherever_they_are(comfy: Comfy,
 # ---- the thread
 
 
-def test_the_thread_answers_each_ask_once_and_in_order_but_for_looks_which_come_first(server: Sandbox) -> None:
+def test_the_thread_answers_each_ask_once_and_in_order(server: Sandbox) -> None:
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     asker = Asker("here", lambda _: Comfy(server.url), answers.put)
     asks: list[Ask] = [Probe(), post(ONE), Look(prompts={1: ONE}), Free(), Probe()]
@@ -262,7 +274,7 @@ def test_the_thread_answers_each_ask_once_and_in_order_but_for_looks_which_come_
     asker.stop()
     asker.join(PATIENCE)
     assert not asker.is_alive()
-    assert [answers.get().ask for _ in range(answers.qsize())] == [asks[2], *asks[:2], *asks[3:]]
+    assert [answers.get().ask for _ in range(answers.qsize())] == asks
 
 
 def test_an_error_does_not_end_the_thread(server: Sandbox) -> None:

@@ -185,7 +185,7 @@ class Promises(RuleBasedStateMachine):
                 case 0 if self.lives.engine is not None:
                     self.lives.turn()
                 case 1:
-                    self.lives.ask_next()
+                    self.lives.ask_next(step // 4)
                 case 2:
                     self.lives.work_next(step // 4)
                 case _:

@@ -1,0 +1,111 @@
+"""Who posts and who asks are two threads: what the one was told may be older than what the other knows by now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from comfywatch.asks import Answer, Ask, AtWork, Ended, Look, Sightings, Waiting
+from comfywatch.effects import AskServer
+from comfywatch.engine import Engine
+from comfywatch.jobs import Job, JobState, Post
+from comfywatch.server import Server
+from comfywatch.settings import Settings
+from tests.fake_comfy import End, FakeComfy
+from tests.lives import Clock, Lives, Witness
+from tests.world import picture
+
+URL = "http://127.0.0.1:8188"
+
+
+class Stage:
+    """A daemon of which ComfyUI has one job; it asks nothing more but what a test hands over."""
+
+    def __init__(self, root: Path) -> None:
+        self.clock = Clock()
+        self.comfy = FakeComfy(self.clock.read, cancels_jobs=True)
+        settings = Settings(root=root, comfyui_url=URL, owner="here", existing="run")
+        self.lives = Lives(settings, self.comfy, self.clock, Witness())
+        workflows = root / "projects" / "film" / "workflows"
+        workflows.mkdir(parents=True)
+        (workflows / "a.json").write_text(json.dumps(picture()))
+        self.lives.start(started_ns=0)
+        self.lives.run(1)
+
+    @property
+    def engine(self) -> Engine:
+        assert self.lives.engine is not None
+        return self.lives.engine
+
+    @property
+    def server(self) -> Server:
+        return self.engine.dispatcher.servers.main
+
+    @property
+    def job(self) -> Job:
+        (job,) = self.engine.ledger.jobs.values()
+        return job
+
+    def look(self) -> Look:
+        """The next look, which is not performed."""
+        self.clock.advance(10)
+        while True:
+            effects = self.engine.plan(now=self.clock.now, at=self.clock.at)
+            found: list[Ask] = [effect.ask for effect in effects if isinstance(effect, AskServer)]
+            if looks := [ask for ask in found if isinstance(ask, Look)]:
+                return looks[0]
+
+    def hears(self, look: Look, seen: Sightings) -> None:
+        answer = Answer(url=self.server.url, ask=look, result=seen, took=0.0)
+        self.engine.handle(answer, now=self.clock.now, at=self.clock.at)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    made = Stage(tmp_path)
+    assert made.job.state is JobState.QUEUED
+    return made
+
+
+def restarted(stage: Stage) -> None:
+    """A POST that was answered meanwhile tells of a restart: its number is not above those before."""
+    stage.server.link = stage.server.link.accepted(stage.job.number or 0)
+
+
+@pytest.mark.parametrize("sighting", [Waiting(number=0), AtWork(number=0)])
+def test_that_a_prompt_was_there_in_an_earlier_life_says_nothing_of_this_one(
+    stage: Stage, sighting: Waiting | AtWork
+) -> None:
+    look, before = stage.look(), stage.job
+    restarted(stage)
+    stage.hears(look, Sightings(by_job={before.id: sighting}))
+    assert stage.job == before
+    assert stage.job.life < stage.server.link.life
+
+
+def test_that_it_was_there_in_this_life_counts(stage: Stage) -> None:
+    look = stage.look()
+    stage.hears(look, Sightings(by_job={stage.job.id: AtWork(number=3)}))
+    assert (stage.job.state, stage.job.life) == (JobState.RUNNING, stage.server.link.life)
+
+
+def test_an_end_stays_an_end(stage: Stage) -> None:
+    look, job = stage.look(), stage.job
+    stage.comfy.begin()
+    stage.comfy.finish(End.SUCCESS)
+    restarted(stage)
+    stage.hears(look, Sightings(by_job={job.id: Ended(entry=stage.comfy.history(job.prompt_id) or {})}))
+    assert stage.job.outcome is not None
+
+
+def test_a_late_prompt_with_a_high_number_makes_no_restart_of_the_one_on_its_way(stage: Stage) -> None:
+    """The outcome of its POST was unknown; another POST, which got a lower number, is still to be answered."""
+    late = stage.engine.ledger.change(replace(stage.job, post=Post.INTENDED, state=JobState.PENDING, number=None))
+    look, life = stage.look(), stage.server.link.life
+    stage.server.posting.add(99)
+    stage.hears(look, Sightings(by_job={late.id: Waiting(number=8)}))
+    assert stage.job.number == 8
+    assert stage.server.link.accepted(7).life == life

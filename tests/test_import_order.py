@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "comfywatch"
 _ORDER = """
     __init__ began choices names foreign_names urls versions shipped problems settling
     plain_yaml replacements schemas device
-    folder_names inventory link lock logs service workers recipe hardware heard progress
+    folder_names inventory link lock logs service one_cpu workers recipe hardware heard progress
     comfy_values comfy_errors comfy_answers comfy_upload comfy_address comfy_cookies comfy_session comfy comfy_socket
     pictures misplaced files inside reach given headers settings manifest editor_schemas
     mounts sync_tools state_folder tree scan

@@ -9,6 +9,7 @@ import click
 from comfywatch import logs
 from comfywatch.began import began_ns
 from comfywatch.commands.options import Unusable, settings_from, with_config
+from comfywatch.one_cpu import stay_on_one_cpu
 
 
 @click.command()
@@ -32,6 +33,7 @@ def run(ctx: click.Context, once: bool, url: str | None, config: Path | None) ->
     """
     settings = settings_from(config, url=url)
     logs.configure(settings.log_level)
+    stay_on_one_cpu()
 
     from comfywatch.daemon import AlreadyRunning, Daemon, StateRefused
     from comfywatch.settings import BadSettings

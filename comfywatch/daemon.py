@@ -41,6 +41,10 @@ FAREWELL_SECONDS = 10.0
 """How long ``run --once`` waits at its end for the services that are told of it."""
 LAST_PAGES_SECONDS = 30.0
 """How long ``run --once`` may write pages at its end."""
+GLANCE_SECONDS = 0.5
+"""How often it is seen, while nothing happens, whether a command asks for something and whether ``state/`` is there."""
+BELL_FACTOR = 60
+"""So much rarer where the bell tells of both."""
 BATCH = 500
 """Events that are taken in before what they led to is committed."""
 TELL_SECONDS = 60.0
@@ -76,6 +80,7 @@ class Daemon:
         self._engine: Engine | None = None
         self._trouble = Trouble()
         self._tell_due = -math.inf
+        self._glance_seconds = GLANCE_SECONDS
 
     def stop(self) -> None:
         """End ``run`` soon; may be called from a signal handler or another thread."""
@@ -111,6 +116,7 @@ class Daemon:
         """Engine after engine: what the database fails ends as by a kill, and what is durable goes on."""
         performer = Performer(self._settings, {}, self._inbox.put)
         performer.start()
+        self._glance_seconds = GLANCE_SECONDS * (BELL_FACTOR if performer.hears_bell else 1)
         for key in self._settings.without_effect():
             logger.warning("the setting {} has no effect in this version", key)
         logger.info("watching {}", self._settings.projects)
@@ -152,7 +158,7 @@ class Daemon:
     def _loop(self, engine: Engine, performer: Performer) -> int:
         alive_every = service.watchdog_seconds() or math.inf
         while not self._must_stop.is_set():
-            if self._lock is not None and not self._lock.is_there():
+            if not self._has_its_state():
                 raise StateGone
             now, at = time.monotonic(), datetime.now(UTC)
             if self._must_look.is_set():
@@ -181,13 +187,26 @@ class Daemon:
     def _take_in(self, engine: Engine, pause: float) -> None:
         """Wait for an event, and take in all that have come by then."""
         try:
-            event = self._inbox.get(timeout=pause) if pause > 0 else self._inbox.get_nowait()
+            event = self._next_event(engine, pause)
             for _ in range(BATCH):
                 engine.handle(event, now=time.monotonic(), at=datetime.now(UTC))
                 event = self._inbox.get_nowait()
             engine.handle(event, now=time.monotonic(), at=datetime.now(UTC))
         except queue.Empty:
             return
+
+    def _next_event(self, engine: Engine, pause: float) -> Event:
+        """Wait for it, and see now and then to what no event tells of; raises ``queue.Empty`` if there is none."""
+        until = time.monotonic() + pause
+        while (left := until - time.monotonic()) > self._glance_seconds:
+            with suppress(queue.Empty):
+                return self._inbox.get(timeout=self._glance_seconds)
+            if engine.desk.glance() or not self._has_its_state():
+                raise queue.Empty
+        return self._inbox.get(timeout=left) if left > 0 else self._inbox.get_nowait()
+
+    def _has_its_state(self) -> bool:
+        return self._lock is None or self._lock.is_there()
 
     # --- a database that fails
 

@@ -16,7 +16,7 @@ from comfywatch.ledger import Ledger
 from comfywatch.store import FileRecord, Request
 
 EVERY_SECONDS = 0.5
-"""How often the database is asked whether another process has added a request."""
+"""How often the database is asked whether another process has added a request, at most."""
 _RETRIED_AT_ONCE = {JobState.FAILED, JobState.CANCELLED}
 """What ``retry PROJECT`` runs again without ``--state``; a single workflow is run again whatever it is."""
 
@@ -35,9 +35,12 @@ class Desk:
         """There may be a request."""
         self._due = -math.inf
 
-    def next_due(self) -> float:
-        """When to look next, on the monotonic clock."""
-        return self._due
+    def glance(self) -> bool:
+        """Whether another process has changed the database since it was last looked at; then ``serve`` looks."""
+        if self._ledger.store.data_version() == self._version:
+            return False
+        self.wake()
+        return True
 
     def is_asked(self) -> bool:
         """Whether a request is open."""

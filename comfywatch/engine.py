@@ -196,7 +196,8 @@ class Engine:
         event = replace(event, forest=self._away.judged(event.forest, self.store.lying))
         self.lookout.saw(event)
         for name in event.forest.projects:
-            self._saw_project(name, now=now, at=at)
+            if name not in event.forest.untouched or not self.projects.is_settled(name):
+                self._saw_project(name, now=now, at=at)
         self._catch_up()
         self._take_up(event.forest, now=now, at=at, is_last=event.is_last)
         if event.is_last:
@@ -242,9 +243,9 @@ class Engine:
     def plan(self, *, now: float, at: datetime) -> list[Effect]:
         """What is to be done now; commit first."""
         self._compare_clocks(now=now, at=at)
-        self.intake.take(now=now, at=at)
         if self._touched:
             self._look_at_touched(now=now, at=at)
+        self.intake.take(now=now, at=at)
         if settled := self.projects.take(now=now):
             self.ledger.changed.update(settled)
             self.lookout.look_soon(now=now)
@@ -266,7 +267,6 @@ class Engine:
             self.dispatcher.next_due(now=now),
             self.board.next_due(),
             self.pages.next_due(),
-            self.desk.next_due(),
             self.lookout.next_due(now=now),
             self._newsroom.next_due(),
         ]

@@ -62,6 +62,8 @@ class Hearing:
 
     def heard(self, event: Heard, server: Server, *, now: float) -> None:
         """Something was heard of this ComfyUI."""
+        if event.is_open is not None:
+            server.heard(is_open=event.is_open, now=now)
         if event.is_open is True:
             self._open_since[event.url] = now
         elif event.is_open is False:

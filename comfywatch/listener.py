@@ -6,6 +6,7 @@ urgent waits for ``GATHER_SECONDS``, so that many small messages are taken in to
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from comfywatch.heard import InHistory, Preview, Standing, Step, What, read
 
 GATHER_SECONDS = 0.1
 PING_SECONDS = 20.0
+DEAD_SECONDS = 40.0
+"""How long an open socket may be silent although it was asked for a word."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 PREVIEW_SECONDS = 0.5
@@ -28,7 +31,8 @@ class Listener(threading.Thread):
     """Listens until ``stop``; ``say`` is called on this thread.
 
     ``open_socket`` takes the address and the ``client_id``, and raises ``Closed`` or ``ValueError``. After ``patience``
-    seconds without a word it is asked whether the other side is there, and after twice as long it is given up.
+    seconds without a word it is asked whether the other side is there, again and again. After the first time without an
+    answer it is said to be closed, so that ComfyUI is asked in another way; after ``dead_after`` seconds that is true.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Listener(threading.Thread):
         *,
         previews: bool,
         patience: float = PING_SECONDS,
+        dead_after: float = DEAD_SECONDS,
     ) -> None:
         super().__init__(name=f"listener {url}", daemon=True)
         self.client_id = client_id
@@ -48,6 +53,7 @@ class Listener(threading.Thread):
         self._say = say
         self._previews = previews
         self._patience = patience
+        self._most_unanswered = max(2, math.ceil(dead_after / patience))
         self._wake = threading.Event()
         self._must_stop = False
         self._must_reopen = False
@@ -99,22 +105,30 @@ class Listener(threading.Thread):
             self._say(Heard(url=self._url, is_open=False))
 
     def _hear_all(self, opened: ComfySocket) -> None:
-        asked = False
+        unanswered = 0
         while not self._must_stop and not self._must_reopen:
             try:
                 message = opened.receive(timeout=self._longest())
-                asked = False
             except Silent:
                 if self._heard:
                     self._tell()
-                elif asked:
-                    raise Closed("no answer to a ping") from None
                 else:
-                    opened.ping()
-                    asked = True
+                    unanswered = self._ping(opened, unanswered)
                 continue
+            if unanswered > 1:
+                self._say(Heard(url=self._url, is_open=True))
+            unanswered = 0
             if message is not None and (what := read(message)) is not None:
                 self._take(what, now=time.monotonic())
+
+    def _ping(self, opened: ComfySocket, unanswered: int) -> int:
+        """Ask for a word; how often that was not answered yet."""
+        if unanswered == self._most_unanswered:
+            raise Closed("no answer to a ping")
+        if unanswered == 1:
+            self._say(Heard(url=self._url, is_open=False))
+        opened.ping()
+        return unanswered + 1
 
     def _longest(self) -> float:
         """Seconds to wait for the next message."""

@@ -47,7 +47,7 @@ from comfywatch.effects import (
     WriteStatus,
 )
 from comfywatch.inside import open_folder
-from comfywatch.listener import Listener
+from comfywatch.listener import PING_SECONDS, Listener
 from comfywatch.neighbours import STATUS
 from comfywatch.outlets import Outlets
 from comfywatch.package_search import find_packages
@@ -96,6 +96,11 @@ class Performer:
         self._workers.start()
         self._scribe.start()
         self._outlets.start()
+
+    @property
+    def hears_bell(self) -> bool:
+        """Whether a command that asks for something is heard at once."""
+        return self._watching.hears_bell
 
     def stop(self, *, timeout: float, last_words: float = 0.0) -> None:
         """Finish what is under way, for ``timeout`` seconds at most; asks under way are left alone.
@@ -178,8 +183,14 @@ class Performer:
             return
         if known is not None:
             known.stop()
-        previews = self._settings.previews is Previews.LIVE
-        listener = Listener(effect.url, effect.client_id, self._open_socket, self._answer, previews=previews)
+        listener = Listener(
+            effect.url,
+            effect.client_id,
+            self._open_socket,
+            self._answer,
+            previews=self._settings.previews is Previews.LIVE,
+            patience=min(self._settings.poll_seconds, PING_SECONDS),
+        )
         self._listeners[effect.url] = listener
         listener.start()
 

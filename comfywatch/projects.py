@@ -71,6 +71,11 @@ class Projects:
         """Whether it was looked at."""
         return name in self._known
 
+    def is_settled(self, name: str) -> bool:
+        """Whether a look at it tells nothing new as long as nothing in its folder changes."""
+        known = self._known.get(name)
+        return known is not None and known.is_there and known.is_ours and name not in self._refused
+
     def folder(self, name: str) -> Path:
         """Where it lies."""
         return self._settings.projects / name
@@ -81,13 +86,17 @@ class Projects:
         self._look_round(name, at=at)
 
     def _look_at_manifest(self, name: str, *, now: float) -> None:
-        stamps = tuple(look_at(self.folder(name) / manifest, whatever=True) for manifest in MANIFESTS)
+        stamps = self._stamps_of(name)
         if name not in self._stamps:
             self._stamps[name] = stamps
             self.read(name)
         elif self._stamps[name] != stamps:
             newest = max((stamp for stamp in stamps if stamp), key=lambda stamp: stamp.mtime_ns, default=_NO_MANIFEST)
             self._changing.saw(name, newest, now=now, is_new=False)
+
+    def _stamps_of(self, name: str) -> tuple[Stamp | None, ...]:
+        folder = self.folder(name)
+        return tuple(look_at(folder / manifest, whatever=True) for manifest in MANIFESTS)
 
     def _look_round(self, name: str, *, at: datetime) -> None:
         """A manifest's ``owner`` decides; without one, who is at work there stays."""
@@ -110,7 +119,7 @@ class Projects:
         """Read the manifests that have settled; the names of their projects."""
         settled = [name for name, _ in self._changing.take_settled(now=now)]
         for name in settled:
-            self._stamps[name] = tuple(look_at(self.folder(name) / manifest, whatever=True) for manifest in MANIFESTS)
+            self._stamps[name] = self._stamps_of(name)
             self.read(name)
         return settled
 

@@ -32,6 +32,8 @@ SHORT_STANDSTILL = 1.0
 """Seconds that are not worth a question of how long is too long."""
 PEEK_SECONDS = 30.0
 """How often the folders of missing models are looked at while a job is blocked by one."""
+HEARD_SECONDS = 60.0
+"""By which it is asked later whether it is there, while its websocket answers every ``poll_seconds``."""
 REFRESH_SECONDS = 3600.0
 REFRESH_AGAIN_SECONDS = 60.0
 """After a refresh that ComfyUI did not answer."""
@@ -79,13 +81,15 @@ class Server:
     look_cost: float = 0.0
     look_asked: float = 0.0
     """When the newest look was asked for: what it says is not older."""
-    last_look: float = -math.inf
-    is_hinted: bool = False
     look_life: int = 0
     """And in which life of the server, as far as that was known then."""
+    last_look: float = -math.inf
+    is_hinted: bool = False
     """Whether something happened, as it seems, after the look that is under way was asked for."""
     standstill: Standstill = field(default_factory=Standstill)
     down_since: float | None = None
+    is_heard: bool = False
+    """Whether its websocket is open, and answers."""
     recent: list[float] = field(default_factory=list)
     """Seconds of the newest completed jobs, for the window."""
 
@@ -199,7 +203,7 @@ class Server:
             wanted = peek()
             due += self.if_due(wanted, 0, now) if wanted is not None else []
         if not due and not self.asking and not self.posting:
-            due += self.if_due(Probe(), self.link.next_ask, now)
+            due += self.if_due(Probe(), self._next_probe(), now)
         return due
 
     def next_due(self) -> float:
@@ -208,8 +212,17 @@ class Server:
             return math.inf if Probe in self.asking else self.link.next_ask
         times = [] if Refresh in self.asking else [self.next_refresh, self.next_peek]
         if not self.asking and not self.posting:
-            times.append(self.link.next_ask)
+            times.append(self._next_probe())
         return min(times, default=math.inf)
+
+    def heard(self, *, is_open: bool, now: float) -> None:
+        """Its websocket is open, or no longer: then it may be gone."""
+        self.is_heard = is_open
+        if not is_open:
+            self.link = replace(self.link, next_ask=min(self.link.next_ask, now))
+
+    def _next_probe(self) -> float:
+        return self.link.next_ask + (HEARD_SECONDS if self.is_heard else 0)
 
     def is_busy_with(self, job_id: int) -> bool:
         """Whether an ask for this very job is under way."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from comfywatch.bell import BELL
 from comfywatch.files import remove_leftovers
 from comfywatch.mounts import NETWORK_FILE_SYSTEMS, file_system_of
 from comfywatch.settings import Settings
@@ -27,6 +28,7 @@ def prepare(settings: Settings) -> None:
     _refuse(state)
     try:
         state.mkdir(parents=True, exist_ok=True)
+        (state / BELL).mkdir(exist_ok=True)
         ignore = state / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")

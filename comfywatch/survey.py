@@ -19,7 +19,7 @@ from comfywatch.reach import Reach
 from comfywatch.settling import Stamp
 from comfywatch.tree import FolderStamp, Forest, ProjectTree, folder_stamp, names_in, read_project, read_root
 
-FULL_EVERY = 40
+FULL_EVERY = 120
 FILES_AT_ONCE = 2000
 """After so many the part is told, so that what is found in it does not wait for the rest."""
 COARSEST_NS = 3 * 10**9
@@ -33,12 +33,14 @@ Known = Callable[[str], Mapping[str, Stamp | None] | None]
 class _Seen:
     """A project as it was seen last, without its files; ``names`` are those in its own folder.
 
-    ``is_steady`` if the times of the other folders can tell of a change.
+    ``own`` is that folder as it was when they were listed, if its times can tell of a change; ``is_steady`` if those of
+    the other folders can.
     """
 
     tree: ProjectTree
     names: frozenset[str]
     is_steady: bool
+    own: FolderStamp | None = None
 
 
 class Survey:
@@ -54,6 +56,7 @@ class Survey:
         self._reach = Reach(projects=projects, allow_links=allow_links)
         self._seen: dict[str, _Seen] = {}
         self._to_do: list[str] = []
+        self._untouched: set[str] = set()
         self._root = Forest(is_there=False)
         self._round = 0
 
@@ -67,15 +70,16 @@ class Survey:
             self._begin()
             return replace(self._root, projects={}), not self._to_do
         found: dict[str, ProjectTree] = {}
+        self._untouched.clear()
         count = 0
         while self._to_do and count < FILES_AT_ONCE:
             name = self._to_do.pop()
-            tree = None if in_full else self._passed_over(name)
+            tree = None if in_full else self._passed_over(name, now_ns=now_ns)
             if tree is None:
                 tree, files = self._looked_through(name, known, now_ns=now_ns)
                 count += files
             found[name] = tree
-        return replace(self._root, projects=found), not self._to_do
+        return replace(self._root, projects=found, untouched=frozenset(self._untouched)), not self._to_do
 
     def give_up(self) -> None:
         """What is under way could not be ended: the next part is the first of a new look."""
@@ -94,7 +98,7 @@ class Survey:
         stamp = self._stamp(name, "workflows")
         return stamp.mtime_ns if stamp else 0
 
-    def _passed_over(self, name: str) -> ProjectTree | None:
+    def _passed_over(self, name: str, *, now_ns: int) -> ProjectTree | None:
         """What was seen of it last, if it cannot have changed since; ``None`` if it is to be looked through."""
         seen = self._seen.get(name)
         if seen is None or not seen.is_steady or self._is_its_turn(name):
@@ -102,12 +106,23 @@ class Survey:
         folders = seen.tree.folders
         is_told = all(_below(name, path) in self.watched for path in folders)
         is_as_it_was = is_told and all(self._is_as_it_was(name, path, stamp) for path, stamp in folders.items())
-        return seen.tree if is_as_it_was and self._names_in(name) == seen.names else None
+        return seen.tree if is_as_it_was and self._has_its_names(seen, now_ns=now_ns) else None
 
     def _is_as_it_was(self, name: str, path: str, before: FolderStamp) -> bool:
         """Whether a folder is the same one, and nothing came or went; in the project's own we write too."""
         now = self._stamp(name, path)
         return now is not None and (now == before or (path == "." and now.identity == before.identity))
+
+    def _has_its_names(self, seen: _Seen, *, now_ns: int) -> bool:
+        """Whether people have put nothing into its own folder; that is listed if we, or they, wrote into it since."""
+        name = seen.tree.name
+        own = self._stamp(name, ".")
+        if own is not None and own == seen.own:
+            self._untouched.add(name)
+            return True
+        is_still = own is not None and own.mtime_ns < now_ns - COARSEST_NS
+        self._seen[name] = replace(seen, own=own if is_still else None)
+        return self._names_in(name) == seen.names
 
     def _is_its_turn(self, name: str) -> bool:
         return zlib.crc32(name.encode()) % FULL_EVERY == self._round % FULL_EVERY

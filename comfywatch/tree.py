@@ -96,7 +96,7 @@ class ProjectTree:
 
     def without_files(self) -> ProjectTree:
         """The same, with no more than how many files there are."""
-        return replace(self, files={}, left_out=self.left_out + len(self.files))
+        return replace(self, files={}, left_out=self.left_out + len(self.files)) if self.files else self
 
     def knows(self, path: str) -> bool:
         """Whether a path that is not in ``files`` is known to be missing."""
@@ -113,13 +113,15 @@ class ProjectTree:
 class Forest:
     """All projects; ``is_there`` is false where ``projects/`` itself is missing, unreadable or empty.
 
-    Of a look in parts, ``projects`` holds those of one part, and ``names`` are of all.
+    Of a look in parts, ``projects`` holds those of one part, and ``names`` are of all. ``untouched`` are those of
+    ``projects`` in which nothing came or went since the look before, and events would tell of the rest.
     """
 
     is_there: bool
     names: tuple[str, ...] = ()
     projects: dict[str, ProjectTree] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    untouched: frozenset[str] = frozenset()
 
 
 def is_workflow_name(name: str) -> bool:

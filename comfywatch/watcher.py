@@ -114,6 +114,14 @@ class Watcher:
         self._add_all(sorted(new))
         return not new <= self.refused.keys()
 
+    def watch_also(self, folder: Path) -> bool:
+        """Tell of a folder outside of the projects, too; whether that can be had."""
+        try:
+            self._events.add(folder)
+        except OSError:
+            return False
+        return True
+
     def _add_all(self, folders: list[Path]) -> None:
         """What cannot be watched stands in ``refused``; at a limit of the system that is all that is left."""
         self.refused = {}

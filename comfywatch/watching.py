@@ -12,8 +12,9 @@ from pathlib import Path
 
 from loguru import logger
 
+from comfywatch.bell import BELL
 from comfywatch.choices import Watch
-from comfywatch.effects import Event, Touched, Unheard, WatchAdded, WatchProjects
+from comfywatch.effects import Event, Touched, Unheard, WatchAdded, WatchProjects, Woken
 from comfywatch.mounts import MOUNTS, mounted, unheard
 from comfywatch.settings import Settings
 from comfywatch.watcher import CannotWatch, Watcher
@@ -30,7 +31,8 @@ class Watching:
     """Answers with ``Touched`` for what may have changed, and ``Unheard`` when other projects than before are not told
     of.
 
-    ``told`` are the folders, by their paths below ``projects/``, in which each change is told, whoever makes it.
+    ``told`` are the folders, by their paths below ``projects/``, in which each change is told, whoever makes it. Where
+    ``hears_bell``, a command that rings is answered with ``Woken``.
     """
 
     def __init__(
@@ -47,10 +49,10 @@ class Watching:
         self._said: set[str] = set()
         self._unheard: dict[str, str] | None = None
         self.told: frozenset[str] = frozenset()
-        self._watcher = Watcher(
-            lambda path: answer(Touched(path=path)), is_ours=is_ours, overflowed=self._missed_events
-        )
+        self._bell = settings.state / BELL
+        self._watcher = Watcher(self._touched, is_ours=is_ours, overflowed=self._missed_events)
         self._is_on = settings.watch is not Watch.POLLING and self._starts()
+        self.hears_bell = self._is_on and self._watcher.watch_also(self._bell)
         if not self._is_on and self._unheard is None:
             self._tell({})
 
@@ -73,6 +75,9 @@ class Watching:
         self.told = frozenset(path for path in below if path.partition("/")[0] not in silent)
         if added:
             self._answer(WatchAdded())
+
+    def _touched(self, path: Path) -> None:
+        self._answer(Woken() if self._bell in {path, path.parent} else Touched(path=path))
 
     def _starts(self) -> bool:
         try:

@@ -82,6 +82,11 @@ class StubSocket:
         for thread in self._threads:
             thread.join(5)
 
+    def say(self, data: bytes) -> None:
+        """Say more on what is open."""
+        for each in self._open:
+            each.sendall(data)
+
     def _serve(self) -> None:
         while True:
             try:

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "comfywatch"
 
 _ORDER = """
-    __init__ began choices names foreign_names urls versions shipped problems settling
+    __init__ began bell choices names foreign_names urls versions shipped problems settling
     plain_yaml replacements schemas device
     folder_names inventory link lock logs service one_cpu workers recipe hardware heard progress
     comfy_values comfy_errors comfy_answers comfy_upload comfy_address comfy_cookies comfy_session comfy comfy_socket

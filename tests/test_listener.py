@@ -46,10 +46,16 @@ class Ear:
 
 @contextmanager
 def listening(
-    open_socket: Callable[[str, str], ComfySocket], *, previews: bool = False, patience: float = NEVER
+    open_socket: Callable[[str, str], ComfySocket],
+    *,
+    previews: bool = False,
+    patience: float = NEVER,
+    dead_after: float = NEVER,
 ) -> Iterator[tuple[Listener, Ear]]:
     ear = Ear()
-    listener = Listener("comfy", "me", open_socket, ear.said.put, previews=previews, patience=patience)
+    listener = Listener(
+        "comfy", "me", open_socket, ear.said.put, previews=previews, patience=patience, dead_after=dead_after
+    )
     listener.start()
     try:
         yield listener, ear
@@ -129,12 +135,22 @@ def test_silence_for_hours_is_no_end_while_the_other_side_answers() -> None:
 
 
 def test_silence_without_an_answer_is_an_end() -> None:
-    with StubSocket(pongs=False) as stub, listening(to(stub.url), patience=0.01) as (listener, ear):
+    with StubSocket(pongs=False) as stub, listening(to(stub.url), patience=0.01, dead_after=0.03) as (listener, ear):
         ear.opened()
         ear.opened(False)
         listener.wake()
         ear.opened()
         assert len(stub.heads) >= 2
+
+
+def test_silence_is_told_at_the_first_time_without_an_answer_and_so_is_the_next_word() -> None:
+    with StubSocket(pongs=False) as stub, listening(to(stub.url), patience=0.05) as (_, ear):
+        ear.opened()
+        ear.opened(False)
+        stub.say(run_of("a"))
+        ear.opened()
+        assert Began(prompt_id="a") in ear.until(InHistory)
+        assert len(stub.heads) == 1
 
 
 @pytest.mark.parametrize("noise", [b"\xff" * 99, b"GET / HTTP/1.1\r\n\r\n", frame(b"", 3)])

@@ -43,7 +43,7 @@ def test_what_lies_there_stays_and_only_our_leftovers_go(tmp_path: Path) -> None
         (wanted.state / name).write_text("mine")
     prepare(wanted)
     prepare(wanted)
-    assert sorted(path.name for path in wanted.state.iterdir()) == [".gitignore", "inventory.json"]
+    assert sorted(path.name for path in wanted.state.iterdir()) == [".gitignore", "bell", "inventory.json"]
     assert (wanted.state / ".gitignore").read_text() == "mine"
 
 

@@ -116,6 +116,27 @@ def test_a_look_in_full_passes_over_nothing(looks: Looks) -> None:
     assert looks.look(in_full=True) == ["film/day 1/a.json"]
 
 
+def untouched(looks: Looks) -> set[str]:
+    """The projects of which the next look says so."""
+    found: set[str] = set()
+    is_last = False
+    while not is_last:
+        forest, is_last = looks.survey.part(looks.stamps, now_ns=time.time_ns() + 10**13)
+        found |= forest.untouched
+    return found
+
+
+def test_where_nothing_came_or_went_that_is_told(looks: Looks) -> None:
+    until_it_is_not_its_turn(looks)
+    until_it_is_not_its_turn(looks)
+    assert untouched(looks) == {"film", "show"}
+    (looks.projects / "film" / "status.yaml").write_text("schema: 1\n")
+    assert untouched(looks) == {"show"}
+    assert untouched(looks) == {"film", "show"}
+    looks.survey.watched = frozenset()
+    assert untouched(looks) == set()
+
+
 def test_what_we_write_ourselves_makes_no_look_dearer(looks: Looks) -> None:
     until_it_is_not_its_turn(looks)
     for name in ("film", "show"):
@@ -125,6 +146,14 @@ def test_what_we_write_ourselves_makes_no_look_dearer(looks: Looks) -> None:
 
 
 def test_what_people_put_beside_is_noticed(looks: Looks) -> None:
+    until_it_is_not_its_turn(looks)
+    (looks.projects / "film" / "lost.json").write_text("{}")
+    looks.look()
+    assert "film" in looks.asked
+
+
+def test_what_people_put_beside_is_noticed_also_after_looks_that_found_nothing(looks: Looks) -> None:
+    until_it_is_not_its_turn(looks)
     until_it_is_not_its_turn(looks)
     (looks.projects / "film" / "lost.json").write_text("{}")
     looks.look()

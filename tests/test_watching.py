@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from comfywatch import cli
+from comfywatch.bell import BELL, ring
 from comfywatch.choices import Watch
-from comfywatch.effects import Event, Touched, Unheard, WatchAdded, WatchProjects
+from comfywatch.effects import Event, Touched, Unheard, WatchAdded, WatchProjects, Woken
 from comfywatch.sandbox import Sandbox
 from comfywatch.settings import Settings
 from comfywatch.watching import Watching
@@ -69,11 +70,36 @@ def test_a_project_on_a_network_drive_is_left_to_the_rescans_unless_events_are_w
 
 
 def test_polling_watches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state" / BELL).mkdir(parents=True)
     answers: list[Event] = []
     at_work = watching(tmp_path, answers.append, Watch.POLLING)
     at_work.perform(BOTH)
     at_work.stop()
     assert answers == [Unheard(projects={})]
+    assert not at_work.hears_bell
+
+
+def test_whoever_rings_is_heard_each_time_and_so_is_the_end_of_the_bell(tmp_path: Path) -> None:
+    bell = tmp_path / "state" / BELL
+    bell.mkdir(parents=True)
+    answers: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    at_work = watching(tmp_path, answers.put)
+    assert at_work.hears_bell
+    at_work.perform(BOTH)
+    for do, where in ((ring, bell.parent), (ring, bell.parent), (shutil.rmtree, bell)):
+        while not answers.empty():
+            answers.get()
+        do(where)
+        assert answers.get(timeout=PATIENCE) == Woken()
+    at_work.stop()
+
+
+def test_without_a_bell_nobody_is_stopped_from_ringing(tmp_path: Path) -> None:
+    at_work = watching(tmp_path, lambda _: None)
+    assert not at_work.hears_bell
+    ring(tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+    at_work.stop()
 
 
 def test_events_that_were_lost_bring_about_a_look_at_everything(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from comfywatch.bell import ring
 from comfywatch.commands.options import Unusable
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def opened(settings: Settings) -> Iterator[Store]:
         raise Unusable(f"{settings.database} cannot be used: {error}.") from error
 
 
-def ask_daemon(store: Store, command: str, target: str = "", **options: Any) -> int:
-    """Add a request; its number."""
+def ask_daemon(store: Store, settings: Settings, command: str, target: str = "", **options: Any) -> int:
+    """Add a request, and ring; its number."""
     number = store.add_request(command=command, target=target, options=options, at=datetime.now(UTC))
     store.commit()
+    ring(settings.state)
     return number
 
 

@@ -29,7 +29,7 @@ def free(config: Path | None) -> None:
     settings = settings_from(config)
     if is_held(settings.lock):
         with opened(settings) as store:
-            answer = wait_for_answer(store, ask_daemon(store, "free"))
+            answer = wait_for_answer(store, ask_daemon(store, settings, "free"))
         say(answer or NOT_ANSWERED)
         return
     try:

@@ -101,7 +101,7 @@ def _by_daemon(settings: Settings) -> None:
 
     before = datetime.now(UTC)
     with opened(settings) as store:
-        ask_daemon(store, "refresh")
+        ask_daemon(store, settings, "refresh")
     never, until = threading.Event(), time.monotonic() + DAEMON_PATIENCE
     while not _is_newer(settings, before):
         if time.monotonic() > until:

@@ -77,7 +77,7 @@ def _ask(command: str, word: str, options: dict[str, Any], settings: Settings) -
     is_running = is_held(settings.lock)
     with opened(settings) as store:
         target = _target(word, store, settings)
-        number = ask_daemon(store, command, target, **options)
+        number = ask_daemon(store, settings, command, target, **options)
         answer = wait_for_answer(store, number) if is_running else None
     if not is_running:
         say(NOT_RUNNING)

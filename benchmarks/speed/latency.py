@@ -8,29 +8,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.deaf import without_websocket
 from benchmarks.speed.drops import Folder
 from benchmarks.speed.stage import Observer, Stage, folder
 
 
 def latency(url: str, colors: Iterator[int], *, drops: int) -> dict[str, Any]:
     """Milliseconds; ComfyUI says how many prompts it has whenever that changes, which is when a POST has arrived."""
+    taken = _taken(url, url, colors, drops=drops)
+    with without_websocket(url) as way:
+        deaf = _taken(way, url, colors, drops=max(1, drops // 5))
+    posts = {f"drop_to_post_{way}_ms": _spread([post for post, _ in rows]) for way, rows in taken.items()}
+    ends = {"success_to_completed_ms": taken, "the_same_without_websocket_ms": deaf}
+    return {**posts, **{name: _spread([end for rows in of.values() for _, end in rows]) for name, of in ends.items()}}
+
+
+def _taken(way: str, url: str, colors: Iterator[int], *, drops: int) -> dict[str, list[tuple[float, float]]]:
+    """By the way of dropping; the daemon goes by ``way`` to the ComfyUI at ``url``."""
     with folder() as where:
-        stage = Stage(where / "root", url)
+        stage = Stage(where / "root", way)
         target = Folder(stage.project("film"), colors)
         with stage.at_work():
             observer = Observer(url)
             _drop(stage, observer, target, "warm-up.json", target.rename)
-            ways = {"rename": target.rename, "copy": target.copy}
-            taken = {way: _rows(stage, observer, target, way, drop, drops) for way, drop in ways.items()}
-    ends = [end for rows in taken.values() for _, end in rows]
-    posts = {f"drop_to_post_{way}_ms": _spread([post for post, _ in rows]) for way, rows in taken.items()}
-    return {**posts, "success_to_completed_ms": _spread(ends)}
-
-
-def _rows(
-    stage: Stage, observer: Observer, target: Folder, way: str, drop: Callable[[str, Path], None], count: int
-) -> list[tuple[float, float]]:
-    return [_drop(stage, observer, target, f"{way}-{n}.json", drop) for n in range(count)]
+            return {
+                name: [_drop(stage, observer, target, f"{name}-{n}.json", drop) for n in range(drops)]
+                for name, drop in (("rename", target.rename), ("copy", target.copy))
+            }
 
 
 def _drop(

@@ -5,6 +5,7 @@ The wish itself is in the database. Where the bell is not heard, the daemon look
 
 from __future__ import annotations
 
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ BELL = "bell"
 
 
 def ring(state: Path) -> None:
-    """Tell whoever listens; where nobody has begun to, nothing happens."""
+    """Tell whoever listens, if anybody does. No file stays there, for another user could not touch it."""
+    rung = state / BELL / uuid.uuid4().hex
     with suppress(OSError):
-        (state / BELL / "rung").touch()
+        rung.touch()
+        rung.unlink()

@@ -43,8 +43,8 @@ LAST_PAGES_SECONDS = 30.0
 """How long ``run --once`` may write pages at its end."""
 GLANCE_SECONDS = 0.5
 """How often it is seen, while nothing happens, whether a command asks for something and whether ``state/`` is there."""
-BELL_FACTOR = 60
-"""So much rarer where the bell tells of both."""
+BELL_FACTOR = 10
+"""So much rarer where the bell tells of requests."""
 BATCH = 500
 """Events that are taken in before what they led to is committed."""
 TELL_SECONDS = 60.0
@@ -81,6 +81,7 @@ class Daemon:
         self._trouble = Trouble()
         self._tell_due = -math.inf
         self._glance_seconds = GLANCE_SECONDS
+        self._state_seen_ns = 0
 
     def stop(self) -> None:
         """End ``run`` soon; may be called from a signal handler or another thread."""
@@ -103,7 +104,7 @@ class Daemon:
                 return self._run()
             except StateGone:
                 logger.error("{} was removed while comfywatch ran; it goes on without", self._settings.state)
-                self._began_ns, self._engine = time.time_ns(), None
+                self._began_ns, self._engine = self._state_seen_ns, None
 
     def _run(self) -> int:
         prepare(self._settings)
@@ -152,6 +153,7 @@ class Daemon:
         engine.dispatcher.has_failed = before is not None and before.dispatcher.has_failed
         engine.board.troubles = self._trouble.notices()
         performer.addresses = engine.dispatcher.servers.addresses
+        engine.dispatcher.are_posted(performer.posting, now=now)
         self._engine = engine
         return self._loop(engine, performer)
 
@@ -206,7 +208,12 @@ class Daemon:
         return self._inbox.get(timeout=left) if left > 0 else self._inbox.get_nowait()
 
     def _has_its_state(self) -> bool:
-        return self._lock is None or self._lock.is_there()
+        """What is dropped after the last time that it was there is an order, and no archive."""
+        now_ns = time.time_ns()
+        if self._lock is not None and not self._lock.is_there():
+            return False
+        self._state_seen_ns = now_ns
+        return True
 
     # --- a database that fails
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from loguru import logger
@@ -102,6 +102,11 @@ class Dispatcher:
     def ask_soon(self, url: str, ask: Ask) -> None:
         """Ask for something that a person wants."""
         self._asked.append((safe_url(url), ask))
+
+    def are_posted(self, jobs: Iterable[int], *, now: float) -> None:
+        """Their POSTs, which an engine before this one wanted, are still to be answered."""
+        for job in [self.ledger.jobs[job_id] for job_id in list(jobs) if job_id in self.ledger.jobs]:
+            self.servers.of(job, now=now).posting.add(job.id)
 
     # --- what came back
 

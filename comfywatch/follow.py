@@ -78,8 +78,8 @@ class Follower:
         """The POST was answered, or its outcome is unknown."""
         server.posting.discard(ask.job)
         job = self._ledger.jobs.get(ask.job)
-        if job is None or job.prompt_id != ask.prompt_id:
-            return
+        if job is None or job.prompt_id != ask.prompt_id or job.post is PostStage.ACCEPTED:
+            return  # gone, or seen in ComfyUI meanwhile
         match error:
             case None if result is not None:
                 self._accepted(job, result, server, now)
@@ -153,7 +153,9 @@ class Follower:
             if job is None or job.prompt_id != prompt_id or job.outcome is not None:
                 continue
             sighting = seen.by_job.get(job_id, Absent())
-            if isinstance(sighting, Absent):
+            if job.post is PostStage.INTENDED and server.posting and isinstance(sighting, AtWork | Waiting):
+                self.absences.pop(job_id, None)  # what is on its way may have got a lower number: judged after that
+            elif isinstance(sighting, Absent):
                 self._missed(job, server, _witness(job, seen, present), now=now, at=at)
             else:
                 moved |= self._sighted(job, sighting, server, at)
@@ -169,8 +171,8 @@ class Follower:
     def _sighted(self, job: Job, sighting: Sighting, server: Server, at: datetime) -> bool:
         self.absences.pop(job.id, None)
         before = job
-        if job.post is PostStage.INTENDED and isinstance(sighting, AtWork | Waiting) and not server.posting:
-            self._numbered(sighting.number, server)  # what is on its way may have got a lower one
+        if job.post is PostStage.INTENDED and isinstance(sighting, AtWork | Waiting):
+            self._numbered(sighting.number, server)
         changes: dict[str, Any] = {"post": PostStage.ACCEPTED, "life": server.link.life}
         if job.state is JobState.PENDING:
             self.waits_for.pop(job.id, None)

@@ -16,7 +16,7 @@ from loguru import logger
 
 from comfywatch import files
 from comfywatch.asker import Asker
-from comfywatch.asks import Post
+from comfywatch.asks import Answer, Post
 from comfywatch.choices import Previews
 from comfywatch.collect import collect, show_preview
 from comfywatch.comfy import Comfy
@@ -70,7 +70,10 @@ WORKERS = 8
 
 
 class Performer:
-    """``addresses`` maps what the engine calls a ComfyUI to its whole URL; another engine brings its own."""
+    """``addresses`` maps what the engine calls a ComfyUI to its whole URL; another engine brings its own.
+
+    ``posting`` are the jobs whose POST was not answered yet, whichever engine wanted it.
+    """
 
     def __init__(self, settings: Settings, addresses: Mapping[str, str], answer: Callable[[Event], None]) -> None:
         self._settings = settings
@@ -79,6 +82,7 @@ class Performer:
         self._headers = settings.headers()
         reach = Reach(projects=settings.projects, allow_links=settings.allow_links)
         self._uploader = Uploader(reach, settle_seconds=settings.settle_seconds)
+        self.posting: set[int] = set()
         self._askers: dict[tuple[str, bool], Asker] = {}
         self._listeners: dict[str, Listener] = {}
         self._workers = Workers(WORKERS)
@@ -119,8 +123,8 @@ class Performer:
     def perform(self, effect: Effect) -> None:
         """Have it done."""
         match effect:
-            case AskServer(url=url, ask=ask):
-                self._asker(url, posts=isinstance(ask, Post)).ask(ask)
+            case AskServer():
+                self._ask(effect)
             case Collect():
                 self._collect(effect)
             case WatchProjects():
@@ -159,12 +163,21 @@ class Performer:
             case ShowPreview():
                 self._workers.perform(lambda: self._answer(_preview_shown(effect)))
 
+    def _ask(self, effect: AskServer) -> None:
+        if isinstance(effect.ask, Post):
+            self.posting.add(effect.ask.job)
+        self._asker(effect.url, posts=isinstance(effect.ask, Post)).ask(effect.ask)
+
     def _asker(self, url: str, *, posts: bool) -> Asker:
         """The one that posts to a ComfyUI, or the one that asks it for everything else."""
         if (url, posts) not in self._askers:
-            self._askers[url, posts] = Asker(url, self._open, self._answer)
+            self._askers[url, posts] = Asker(url, self._open, self._posted if posts else self._answer)
             self._askers[url, posts].start()
         return self._askers[url, posts]
+
+    def _posted(self, answer: Answer) -> None:
+        self._answer(answer)
+        self.posting.discard(answer.ask.job if isinstance(answer.ask, Post) else 0)
 
     def _open(self, url: str) -> Comfy:
         address = self.addresses.get(url, url)

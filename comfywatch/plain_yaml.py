@@ -150,7 +150,7 @@ def _on_one_line(value: Any) -> str:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
         case [] | {} if not value:
-            return "[]" if isinstance(value, list) else "{}"
+            return "{}" if isinstance(value, dict) else "[]"
         case int() | float() | datetime():
             return _scalar(value)
     raise _Intricate

@@ -417,6 +417,17 @@ def test_a_state_that_is_removed_under_the_daemon_is_as_good_as_lost(world: Worl
     assert len(world.sandbox.posts) == 2
 
 
+def test_what_is_dropped_right_after_the_state_was_moved_away_is_run(world: World) -> None:
+    """It is what wakes the daemon, which then sees that its state is gone: an order all the same, and no archive."""
+    world.start()
+    world.drop("a.json", picture(1))
+    world.until_state("a.json", "completed")
+    world.settings.state.rename(world.root / "elsewhere")
+    world.drop("b.json", picture(2))
+    world.until_state("b.json", "completed")
+    assert len(world.sandbox.posts) == 2
+
+
 def test_what_was_finished_after_an_older_state_was_saved_is_not_run_again(world: World) -> None:
     world.start()
     world.drop("a.json", picture(1))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from comfywatch.asks import Answer, Ask, AtWork, Ended, Look, Sightings, Waiting
+from comfywatch.asks import Post as PostAsk
+from comfywatch.comfy_values import Accepted
 from comfywatch.effects import AskServer
 from comfywatch.engine import Engine
 from comfywatch.jobs import Job, JobState, Post
@@ -58,8 +60,8 @@ class Stage:
             if looks := [ask for ask in found if isinstance(ask, Look)]:
                 return looks[0]
 
-    def hears(self, look: Look, seen: Sightings) -> None:
-        answer = Answer(url=self.server.url, ask=look, result=seen, took=0.0)
+    def hears(self, ask: Ask, result: Sightings | Accepted) -> None:
+        answer = Answer(url=self.server.url, ask=ask, result=result, took=0.0)
         self.engine.handle(answer, now=self.clock.now, at=self.clock.at)
 
 
@@ -107,5 +109,35 @@ def test_a_late_prompt_with_a_high_number_makes_no_restart_of_the_one_on_its_way
     look, life = stage.look(), stage.server.link.life
     stage.server.posting.add(99)
     stage.hears(look, Sightings(by_job={late.id: Waiting(number=8)}))
-    assert stage.job.number == 8
-    assert stage.server.link.accepted(7).life == life
+    assert stage.job == late
+    stage.server.link = stage.server.link.accepted(7)
+    assert stage.server.link.life == life
+    stage.server.posting.clear()
+    stage.hears(stage.look(), Sightings(by_job={late.id: Waiting(number=8)}))
+    assert (stage.job.post, stage.job.number, stage.server.link.life) == (Post.ACCEPTED, 8, life)
+
+
+def test_the_answer_to_a_post_that_a_look_overtook_changes_nothing(stage: Stage) -> None:
+    """An engine that began anew, as after a full disk, did not wait for the answer."""
+    intended = replace(stage.job, post=Post.INTENDED, state=JobState.PENDING, number=None)
+    stage.engine.ledger.change(intended)
+    stage.hears(stage.look(), Sightings(by_job={intended.id: Waiting(number=3)}))
+    queued = stage.job
+    assert queued.state is JobState.QUEUED
+    ask = PostAsk(job=queued.id, prompt_id=queued.prompt_id, body=b"{}")
+    stage.hears(ask, Accepted(prompt_id=queued.prompt_id, number=3, node_errors={}))
+    assert stage.job == queued
+
+
+def test_an_engine_that_begins_anew_leaves_alone_what_is_still_being_posted(stage: Stage) -> None:
+    job = stage.engine.ledger.change(replace(stage.job, post=Post.INTENDED, state=JobState.PENDING, number=None))
+    stage.engine.dispatcher.are_posted([job.id, 12345], now=stage.clock.now)
+    stage.clock.advance(100)
+    for _ in range(5):
+        effects = stage.engine.plan(now=stage.clock.now, at=stage.clock.at)
+        asks = [effect.ask for effect in effects if isinstance(effect, AskServer)]
+        assert not [ask for ask in asks if isinstance(ask, PostAsk) or (isinstance(ask, Look) and ask.prompts)]
+        stage.clock.advance(10)
+    ask = PostAsk(job=job.id, prompt_id=job.prompt_id, body=b"{}")
+    stage.hears(ask, Accepted(prompt_id=job.prompt_id, number=5, node_errors={}))
+    assert stage.job.state is JobState.QUEUED

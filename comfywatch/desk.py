@@ -11,7 +11,7 @@ from datetime import datetime
 from comfywatch.asks import Free
 from comfywatch.dispatch import Dispatcher
 from comfywatch.intake import Intake
-from comfywatch.jobs import Fact, Job, JobState, Wish
+from comfywatch.jobs import STOPPED, Fact, Job, JobState, Wish
 from comfywatch.ledger import Ledger
 from comfywatch.store import FileRecord, Request
 
@@ -110,7 +110,7 @@ class Desk:
     def _look_again(self, job: Job) -> str:
         if job.state is JobState.INVALID and not self._ledger.can_be_read(job):
             return "still invalid: mend the file"
-        if job.state in {JobState.BLOCKED, JobState.INVALID}:
+        if job.state in STOPPED:
             self._ledger.change(job.after(Fact.FREED, problems=(), fingerprint=""))
             return "looked at again"
         return "under way already"

@@ -94,6 +94,8 @@ TRANSITIONS: dict[JobState, dict[Fact, JobState]] = {
 }
 
 FINAL = frozenset(state for state, onward in TRANSITIONS.items() if not onward)
+STOPPED = frozenset({JobState.BLOCKED, JobState.INVALID})
+"""What waits for something to change, in the file or around it."""
 
 
 class ImpossibleFact(Exception):

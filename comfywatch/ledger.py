@@ -13,7 +13,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from comfywatch.jobs import Job, JobState, Post
+from comfywatch.jobs import STOPPED, Job, JobState, Post
 from comfywatch.line import Round
 from comfywatch.settling import Stamp
 from comfywatch.store import FileRecord, Store
@@ -24,8 +24,6 @@ FILES_KEPT = 1024
 
 PROMPTS_KEPT = 256
 """Parsed prompts kept in memory; the others are read from the database when they are needed."""
-
-_STOPPED = frozenset({JobState.BLOCKED, JobState.INVALID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +188,7 @@ class Ledger:
             self.active.pop(job.id, None)
             if job.state is JobState.PENDING:
                 self.unexamined.add(job)
-        if job.state in _STOPPED:
+        if job.state in STOPPED:
             self.stopped[job.id] = job
         else:
             self.stopped.pop(job.id, None)

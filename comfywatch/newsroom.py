@@ -19,7 +19,7 @@ from comfywatch.effects import Event, ShowFigures, StatusWritten, Tell
 from comfywatch.figures import Figures, ServerFigures, Tally
 from comfywatch.gathering import News
 from comfywatch.inputs import NOT_MADE
-from comfywatch.jobs import Job, JobState
+from comfywatch.jobs import STOPPED, Job, JobState
 from comfywatch.ledger import Ledger, Turn
 from comfywatch.link import ServerState
 from comfywatch.problems import errors
@@ -35,7 +35,6 @@ LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 60.0
 """What was last seen in ComfyUI's queue is no figure any more after this time."""
 
-_STOPPED = frozenset({JobState.BLOCKED, JobState.INVALID})
 _UNFINISHED = (JobState.PENDING, JobState.BLOCKED, JobState.INVALID, JobState.QUEUED, JobState.RUNNING)
 
 
@@ -52,7 +51,7 @@ class Newsroom:
         self._figures_due = now if self._counts else math.inf
         self._must_look = False
         self._look_due = now
-        self._told = {job.id: _what_stops(job) for job in ledger.jobs.values() if job.state in _STOPPED}
+        self._told = {job.id: _what_stops(job) for job in ledger.jobs.values() if job.state in STOPPED}
 
     @property
     def has_more(self) -> bool:
@@ -96,7 +95,7 @@ class Newsroom:
 
     def _tell(self, turned: Iterable[Turn], *, now: float) -> Iterator[Tell]:
         ends = tuple(End.of(turn.job) for turn in turned if self._is_news(turn.job))
-        freed = frozenset(turn.job.id for turn in turned if turn.before in _STOPPED and turn.job.state not in _STOPPED)
+        freed = frozenset(turn.job.id for turn in turned if turn.before in STOPPED and turn.job.state not in STOPPED)
         self._must_look = self._must_look or bool(turned)
         busy = None
         if self._must_look and self._look_due <= now:
@@ -107,7 +106,7 @@ class Newsroom:
 
     def _is_news(self, job: Job) -> bool:
         """What was told before is none, nor is one that only waits until another workflow is done."""
-        if job.state not in _STOPPED:
+        if job.state not in STOPPED:
             self._told.pop(job.id, None)
             return job.state is not JobState.CANCELLED and _is_our_end(job)
         before, stops = self._told.get(job.id), _what_stops(job)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from comfywatch import status
 from comfywatch.inside import open_folder
-from comfywatch.jobs import Job, JobState, workflow_name
+from comfywatch.jobs import STOPPED, Job, JobState, workflow_name
 from comfywatch.link import ServerState
 from comfywatch.names import natural
 from comfywatch.neighbours import STATUS
@@ -101,7 +101,7 @@ def _entry(record: FileRecord, job: Job, sheet: Sheet) -> Entry:
 
 def _reason(job: Job, sheet: Sheet) -> str:
     """Why an unfinished job waits, in words."""
-    if job.is_final or job.state in {JobState.BLOCKED, JobState.INVALID}:
+    if job.is_final or job.state in STOPPED:
         return ""
     waits_for = sheet.waits_for.get(job.id, "")
     if job.state is not JobState.PENDING:

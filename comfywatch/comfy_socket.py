@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import quote, unquote
 
 import websocket
 
-from comfywatch.comfy_address import Address, address, checked_headers, environment_proxy, identity
+from comfywatch.comfy_address import Address, address, checked_headers, environment_proxy, identity, trust
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Longer ones hold pictures in full size, which is not what is listened for."""
@@ -52,7 +51,7 @@ class ComfySocket:
                 suppress_origin=True,
                 redirect_limit=0,
                 skip_utf8_validation=True,
-                sslopt={"context": ssl.create_default_context(cafile=ca_file)} if _is_tls(where) else {},
+                sslopt={"context": trust(ca_file)} if _is_tls(where) else {},
                 **_proxy(where),
             )
         except (websocket.WebSocketException, OSError, ValueError) as error:

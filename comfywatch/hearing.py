@@ -46,7 +46,6 @@ class Hearing:
         self._projects = projects
         self._servers = servers
         self._listen: list[Listen] = []
-        self._open_since: dict[str, float] = {}
         self._opened_anew: dict[str, float] = {}
         self._live_due = -math.inf
         self._is_followed = False
@@ -64,10 +63,6 @@ class Hearing:
         """Something was heard of this ComfyUI."""
         if event.is_open is not None:
             server.heard(is_open=event.is_open, now=now)
-        if event.is_open is True:
-            self._open_since[event.url] = now
-        elif event.is_open is False:
-            self._open_since.pop(event.url, None)
         for told in event.told:
             job = self.meters.job(told.what, event.url)
             if job is not None:
@@ -86,12 +81,12 @@ class Hearing:
     def ended(self, job: Job, server: Server, *, now: float) -> None:
         """A job has come to its end in ComfyUI."""
         if not self.meters.was_heard(job):
-            self._is_deaf(job, now=now)
+            self._is_deaf(job, server, now=now)
         self.meters.learn(job, server.schemas)
 
-    def _is_deaf(self, job: Job, *, now: float) -> None:
+    def _is_deaf(self, job: Job, server: Server, *, now: float) -> None:
         """Sockets are known to fall silent after hours; this one was open all the time that the job ran."""
-        since, anew = self._open_since.get(job.server), self._opened_anew.get(job.server, -math.inf)
+        since, anew = server.heard_since, self._opened_anew.get(job.server, -math.inf)
         seconds = (job.outcome or {}).get("seconds") or 0.0
         if since is not None and now - since > seconds + DEAF_SECONDS and now - anew > DEAF_SECONDS:
             self._opened_anew[job.server] = now

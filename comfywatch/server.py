@@ -88,8 +88,8 @@ class Server:
     """Whether something happened, as it seems, after the look that is under way was asked for."""
     standstill: Standstill = field(default_factory=Standstill)
     down_since: float | None = None
-    is_heard: bool = False
-    """Whether its websocket is open, and answers."""
+    heard_since: float | None = None
+    """Since when its websocket is open, and answers; ``None`` while it does not."""
     recent: list[float] = field(default_factory=list)
     """Seconds of the newest completed jobs, for the window."""
 
@@ -217,12 +217,12 @@ class Server:
 
     def heard(self, *, is_open: bool, now: float) -> None:
         """Its websocket is open, or no longer: then it may be gone."""
-        self.is_heard = is_open
+        self.heard_since = now if is_open else None
         if not is_open:
             self.link = replace(self.link, next_ask=min(self.link.next_ask, now))
 
     def _next_probe(self) -> float:
-        return self.link.next_ask + (HEARD_SECONDS if self.is_heard else 0)
+        return self.link.next_ask + (0 if self.heard_since is None else HEARD_SECONDS)
 
     def is_busy_with(self, job_id: int) -> bool:
         """Whether an ask for this very job is under way."""

@@ -16,45 +16,21 @@ from hypothesis import strategies as st
 
 from comfywatch.asks import Look, LookUp
 from comfywatch.effects import Heard, Listen, PreviewShown, ShowLive, ShowPreview, Told
-from comfywatch.engine import Engine
 from comfywatch.heard import AtNode, Began, Cached, InHistory, Over, Preview, Standing, Step, What
-from comfywatch.jobs import Job, JobState
+from comfywatch.jobs import JobState
 from comfywatch.live import want
-from comfywatch.settings import Settings
-from tests.fake_comfy import End, FakeComfy
-from tests.lives import Clock, Lives, Witness
-from tests.world import picture
-
-URL = "http://127.0.0.1:8188"
+from tests.fake_comfy import End
+from tests.one_job import URL, OneJob
 
 
-class Stage:
-    """A daemon with one job in ComfyUI, which goes on only when it is told."""
+class Stage(OneJob):
+    """The job runs, unless it does not begin."""
 
     def __init__(self, root: Path, *, begins: bool = True, **settings: Any) -> None:
-        self.root = root
-        self.clock = Clock()
-        self.comfy = FakeComfy(self.clock.read, cancels_jobs=True)
-        made = Settings(root=root, comfyui_url=URL, owner="here", existing="run", **settings)
-        self.lives = Lives(made, self.comfy, self.clock, Witness())
-        workflows = root / "projects" / "film" / "workflows"
-        workflows.mkdir(parents=True)
-        (workflows / "a.json").write_text(json.dumps(picture()))
-        self.lives.start(started_ns=0)
-        self.lives.run(1)
+        super().__init__(root, **settings)
         if begins:
             self.comfy.begin()
             self.lives.run(3)
-
-    @property
-    def engine(self) -> Engine:
-        assert self.lives.engine is not None
-        return self.lives.engine
-
-    @property
-    def job(self) -> Job:
-        (job,) = self.engine.ledger.jobs.values()
-        return job
 
     def hear(self, *what: What, url: str = URL) -> list[Any]:
         """What is to be done after that was heard."""

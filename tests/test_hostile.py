@@ -20,9 +20,8 @@ import yaml
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from loguru import logger
 
-from comfywatch import logs, plain_yaml
+from comfywatch import plain_yaml
 from comfywatch.collect import Collection, collect, result_document
 from comfywatch.comfy import Comfy
 from comfywatch.comfy_errors import Truncated
@@ -77,15 +76,6 @@ NAMES = (
     "deep/" * 20 + "z.json",
 )
 PROJECT = 'two\nlines {0} "x" \u202e%s ' + "ü" * 20
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """All that is logged, as a file would get it."""
-    stream = io.StringIO()
-    logs.configure("DEBUG", stream)
-    yield stream
-    logger.remove()
 
 
 def lines_of(log: io.StringIO) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,44 +11,13 @@ from comfywatch.asks import Answer, Ask, AtWork, Ended, Look, Sightings, Waiting
 from comfywatch.asks import Post as PostAsk
 from comfywatch.comfy_values import Accepted
 from comfywatch.effects import AskServer
-from comfywatch.engine import Engine
-from comfywatch.jobs import Job, JobState, Post
-from comfywatch.server import Server
-from comfywatch.settings import Settings
-from tests.fake_comfy import End, FakeComfy
-from tests.lives import Clock, Lives, Witness
-from tests.world import picture
-
-URL = "http://127.0.0.1:8188"
+from comfywatch.jobs import JobState, Post
+from tests.fake_comfy import End
+from tests.one_job import OneJob
 
 
-class Stage:
-    """A daemon of which ComfyUI has one job; it asks nothing more but what a test hands over."""
-
-    def __init__(self, root: Path) -> None:
-        self.clock = Clock()
-        self.comfy = FakeComfy(self.clock.read, cancels_jobs=True)
-        settings = Settings(root=root, comfyui_url=URL, owner="here", existing="run")
-        self.lives = Lives(settings, self.comfy, self.clock, Witness())
-        workflows = root / "projects" / "film" / "workflows"
-        workflows.mkdir(parents=True)
-        (workflows / "a.json").write_text(json.dumps(picture()))
-        self.lives.start(started_ns=0)
-        self.lives.run(1)
-
-    @property
-    def engine(self) -> Engine:
-        assert self.lives.engine is not None
-        return self.lives.engine
-
-    @property
-    def server(self) -> Server:
-        return self.engine.dispatcher.servers.main
-
-    @property
-    def job(self) -> Job:
-        (job,) = self.engine.ledger.jobs.values()
-        return job
+class Stage(OneJob):
+    """The job waits in ComfyUI's queue."""
 
     def look(self) -> Look:
         """The next look, which is not performed."""
